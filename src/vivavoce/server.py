@@ -1,4 +1,4 @@
-"""The composition root: from a configuration to a server that holds conversations.
+"""Composition root: build the server from its configuration.
 
 No other module builds more than itself. `Server(config)` puts the parts together without I/O; its
 `start()` opens the store and binds the port first, so that an error of either is reported before

@@ -111,7 +111,7 @@ async def test_frames_that_break_rfc_6455_are_closed_with_its_codes(
 async def test_a_client_that_never_reads_is_given_up(
     server: Server, monkeypatch: pytest.MonkeyPatch, tls: bool
 ) -> None:
-    monkeypatch.setattr(outbox, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(outbox, "STALL_TIMEOUT_S", 0.3)
     async with unharmed(server), connected(server, tls=tls) as client:
         await client.set_up()
         stop_reading(server, client)

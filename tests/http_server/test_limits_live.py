@@ -102,7 +102,7 @@ async def test_messages_that_come_too_fast_end_the_session(tmp_path: Path) -> No
 async def test_who_goes_on_too_fast_is_told_the_rate_and_the_setting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rate_limit, "MAX_OVERRATE_S", 0.2)
+    monkeypatch.setattr(rate_limit, "MAX_EXCESS_S", 0.2)
     file = "[session]\nmessages_per_s = 20\n"
     async with serving(tmp_path, file) as server, connected(server) as client:
         await client.set_up()

@@ -14,7 +14,7 @@ from vivavoce.domain.accounts import TokenRecord
 from vivavoce.errors import ClientFault
 from vivavoce.protocol.auth_tokens import (
     LIFETIME_S,
-    OPENING_S,
+    NEW_SESSION_LIFETIME_S,
     constrain_setup,
     mask_paths,
     read_bound_setup,
@@ -68,7 +68,7 @@ def test_nothing_asked_for_is_one_use_within_a_minute_and_half_an_hour() -> None
     for body in (b"", b"  ", b"{}", b'{"authToken":{}}', b'{"auth_token":{}}'):
         record = read_token_request(body, NOW, strict=False, digest="digest", owner="owner")
         assert record == TokenRecord(
-            "digest", "owner", 1, NOW + LIFETIME_S, NOW + OPENING_S, b"", None
+            "digest", "owner", 1, NOW + LIFETIME_S, NOW + NEW_SESSION_LIFETIME_S, b"", None
         )
 
 

@@ -20,7 +20,7 @@ from vivavoce.core.messages import (
 )
 from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE, AudioChunk, VideoFrame
 from vivavoce.engines.scripted import hear, say
-from vivavoce.runtime.outbox import PATIENCE_S, SLOW_CLIENT
+from vivavoce.runtime.outbox import SLOW_CLIENT, STALL_TIMEOUT_S
 from vivavoce.runtime.rate_limit import RateLimits
 from vivavoce.testing.virtual_loop import run_virtually
 
@@ -106,7 +106,7 @@ def test_a_client_that_never_reads_is_closed() -> None:
         await client.until(SetupComplete)
         client.stop_reading()
         client.say(TextReceived("hello"))
-        await asyncio.sleep(PATIENCE_S + 1)
+        await asyncio.sleep(STALL_TIMEOUT_S + 1)
 
     client, ending = run_virtually(hold(never_read, talks(speech(60.0))))
     assert (ending.code, ending.reason) == (1008, SLOW_CLIENT)

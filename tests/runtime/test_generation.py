@@ -40,9 +40,9 @@ from vivavoce.engines.ports import (
 from vivavoce.errors import EngineBusy, EngineError
 from vivavoce.runtime.generation import (
     BROKEN,
-    LONGEST_BYTES,
-    LONGEST_TEXT,
-    SHORTEST_BYTES,
+    MAX_CHUNK_BYTES,
+    MAX_TEXT_CHARS,
+    MIN_CHUNK_BYTES,
     AudioChunker,
     Generations,
     OutputPace,
@@ -369,8 +369,8 @@ def test_nothing_is_lost_and_every_piece_has_its_size(speeches: list[tuple[int, 
     whole = len(pcm) - len(pcm) % 2
     assert b"".join(piece.pcm for piece in out) == pcm[:whole]
     assert "".join(piece.text for piece in out) == "".join(text for _, text in speeches)
-    assert all(len(piece.pcm) % 2 == 0 and len(piece.pcm) <= LONGEST_BYTES for piece in out)
-    assert all(len(piece.pcm) >= SHORTEST_BYTES for piece in out[1:-1])
+    assert all(len(piece.pcm) % 2 == 0 and len(piece.pcm) <= MAX_CHUNK_BYTES for piece in out)
+    assert all(len(piece.pcm) >= MIN_CHUNK_BYTES for piece in out[1:-1])
 
 
 def test_the_first_piece_leaves_at_once_however_short() -> None:
@@ -381,7 +381,7 @@ def test_the_first_piece_leaves_at_once_however_short() -> None:
 
 
 def test_the_words_of_a_long_stretch_go_with_the_sound_in_which_they_begin() -> None:
-    pieces = AudioChunker().cut_chunks(bytes(LONGEST_BYTES * 4), "one two three four")
+    pieces = AudioChunker().cut_chunks(bytes(MAX_CHUNK_BYTES * 4), "one two three four")
     assert [piece.text for piece in pieces] == ["one two", " three", " four", ""]
 
 
@@ -395,9 +395,9 @@ def test_words_without_sound_are_not_lost() -> None:
 def test_very_long_text_does_not_wait_for_sound() -> None:
     pieces = AudioChunker()
     pieces.cut_chunks(bytes(21), "a")
-    assert pieces.cut_chunks(b"", "b" * LONGEST_TEXT) == []
-    assert pieces.cut_chunks(b"", "c") == [Speech(b"", "b" * LONGEST_TEXT), Speech(b"", "c")]
-    assert pieces.cut_chunks(bytes(SHORTEST_BYTES), "d")[0].text == "d"
+    assert pieces.cut_chunks(b"", "b" * MAX_TEXT_CHARS) == []
+    assert pieces.cut_chunks(b"", "c") == [Speech(b"", "b" * MAX_TEXT_CHARS), Speech(b"", "c")]
+    assert pieces.cut_chunks(bytes(MIN_CHUNK_BYTES), "d")[0].text == "d"
 
 
 WRONG_PARTS: list[Any] = [

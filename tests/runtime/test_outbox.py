@@ -25,7 +25,7 @@ from vivavoce.core.messages import (
 from vivavoce.domain.content import Page, RetrievalStatus, Source, ToolCall, ToolKind
 from vivavoce.domain.ids import CallId, GenerationId
 from vivavoce.errors import ClientFault
-from vivavoce.runtime.outbox import FULL_BYTES, LIMIT_BYTES, PATIENCE_S, Outbox
+from vivavoce.runtime.outbox import FULL_BYTES, LIMIT_BYTES, STALL_TIMEOUT_S, Outbox
 from vivavoce.testing.virtual_loop import run_virtually
 
 OLD, NEW = GenerationId(1), GenerationId(2)
@@ -152,7 +152,7 @@ def test_a_client_that_takes_nothing_is_given_up() -> None:
         assert fault.value.code == 1008
         return asyncio.get_running_loop().time()
 
-    assert run_virtually(send()) == pytest.approx(PATIENCE_S, abs=0.01)
+    assert run_virtually(send()) == pytest.approx(STALL_TIMEOUT_S, abs=0.01)
 
 
 def test_a_client_that_lets_too_much_pile_up_is_given_up() -> None:

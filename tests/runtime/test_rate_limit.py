@@ -19,7 +19,7 @@ from vivavoce.runtime.rate_limit import (
     ANSWER_S,
     FREE_AUDIO_S,
     LOOP_BURST_S,
-    MAX_OVERRATE_S,
+    MAX_EXCESS_S,
     RateLimiter,
     RateLimits,
     TokenBucket,
@@ -146,7 +146,7 @@ def test_who_goes_on_sending_too_many_messages_is_told_so() -> None:
         await client.until(SetupComplete)
         for number in range(500):
             client.say(TextReceived(f"turn {number}"))
-        await asyncio.sleep(MAX_OVERRATE_S * 2)
+        await asyncio.sleep(MAX_EXCESS_S * 2)
 
     client, ending = run_virtually(hold(flood, talks(), rates=RateLimits(20, loop_share=0)))
     assert (ending.code, ending.by_client) == (1008, False)

@@ -39,7 +39,13 @@ from vivavoce.runtime.client_input import InputReceiver
 from vivavoce.runtime.event_queue import EventQueue
 from vivavoce.runtime.rate_limit import RateLimiter, RateLimits
 from vivavoce.runtime.tasks import CANCEL_TIMEOUT_S, EngineTasks
-from vivavoce.runtime.transcription import BEHIND_SAMPLES, BROKEN, HUNG_S, Recordings, Transcripts
+from vivavoce.runtime.transcription import (
+    BEHIND_SAMPLES,
+    BROKEN,
+    CALL_TIMEOUT_S,
+    Recordings,
+    Transcripts,
+)
 from vivavoce.runtime.turn_metrics import TurnReporter
 from vivavoce.testing.virtual_loop import run_virtually
 
@@ -317,12 +323,12 @@ def test_a_hung_recognizer_fails_its_turn_and_is_replaced_if_it_will_not_go(
         host.hear(bytes(800))
         host.transcripts.start(ONE, 0)
         host.transcripts.finish(ONE, 200)
-        await asyncio.sleep(HUNG_S + 1)
+        await asyncio.sleep(CALL_TIMEOUT_S + 1)
         assert [type(event) for event in host.events] == [TranscriptFailed]
         recognizer.open_now = 0
         host.transcripts.start(TWO, 200)
         host.transcripts.finish(TWO, 400)
-        await asyncio.sleep(HUNG_S + 3)
+        await asyncio.sleep(CALL_TIMEOUT_S + 3)
         told = [event for event in host.events if not isinstance(event, TranscriptProgressed)]
         assert told[1:] == [TranscriptUpdated(TWO, 400, "200 samples", True)]
         count = len(host.events)
@@ -341,7 +347,7 @@ def test_a_recognizer_that_sticks_between_calls_does_not_hold_the_next_turn(at_b
         for turn in (ONE, TWO):
             host.transcripts.start(turn, 200 * (turn - 1))
             host.transcripts.finish(turn, 200 * turn)
-        await asyncio.sleep(HUNG_S + CANCEL_TIMEOUT_S + 1)
+        await asyncio.sleep(CALL_TIMEOUT_S + CANCEL_TIMEOUT_S + 1)
         last = [e.text for e in host.events if isinstance(e, TranscriptUpdated)]
         assert last == (["200 samples"] if at_begin else ["200 samples"] * 2)
         await asyncio.sleep(3000)
@@ -522,7 +528,7 @@ def test_a_recognizer_that_hangs_is_given_up(at_begin: bool) -> None:
     reading = read(Sticking(at_begin))
     if at_begin:
         assert stays_sound(reading)
-        assert reading.lasted_s == pytest.approx(HUNG_S)
+        assert reading.lasted_s == pytest.approx(CALL_TIMEOUT_S)
     else:  # the words are known before it hangs
         assert reading.lasted_s < 1
         (*_, content) = reading.events

@@ -37,7 +37,7 @@ from vivavoce.core.messages import (
 from vivavoce.domain.audio import INPUT_RATE
 from vivavoce.domain.content import ToolCall, ToolResult
 from vivavoce.domain.ids import CallId, GenerationId, SessionId, TurnId
-from vivavoce.runtime.turn_metrics import MOST_WORDS, TurnOutcome, TurnReport, TurnReporter
+from vivavoce.runtime.turn_metrics import MAX_TEXT_CHARS, TurnOutcome, TurnReport, TurnReporter
 from vivavoce.testing.engine_contracts import request
 
 TURN, ID = TurnId(1), GenerationId(1)
@@ -230,7 +230,7 @@ def test_what_was_said_is_kept_without_thoughts_and_within_bounds() -> None:
         *COMPLETED,
     )
     assert report.said == "It is."
-    assert report.heard == "x" * MOST_WORDS
+    assert report.heard == "x" * MAX_TEXT_CHARS
 
 
 def test_tools_are_timed_and_counted() -> None:

@@ -1,1 +1,1 @@
-"""The configuration: what may be set (`settings`), and how it is read (`loading`)."""
+"""Configuration: the settings, and how they are loaded."""

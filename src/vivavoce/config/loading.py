@@ -1,4 +1,4 @@
-"""Loading the configuration: one TOML file, under environment variables, under flags.
+"""Load the configuration from a TOML file, environment variables and flags.
 
 Precedence, highest first: flag, environment (`VIVAVOCE_`, nested by `__`), file, default. The
 file is the one named by `--config` or `VIVAVOCE_CONFIG`, else `./vivavoce.toml`, else

@@ -1,4 +1,4 @@
-"""The settings: everything that an operator can decide, with defaults and bounds, a class a table.
+"""Settings of the server with defaults and bounds, one class for each table.
 
 The table of an engine or a tool is carried as it is: the code that builds it validates it.
 """

@@ -1,1 +1,1 @@
-"""Data types that every layer shares. Imports nothing of ours but itself."""
+"""Data types shared by all layers. Depends on no other package of the project."""

@@ -1,4 +1,4 @@
-"""Audio formats, and positions: the clock that audio makes.
+"""Audio formats, and positions: time counted in audio samples.
 
 Input is counted in *positions*: samples at 16 kHz since the session's first audio. Silence is
 measured in samples, never in waiting time, so network jitter and files sent faster than real time

@@ -1,4 +1,4 @@
-"""Content: contributions to a conversation and their parts, tools, and what tools bring back."""
+"""Content of a conversation: contributions and their parts, tools and their results."""
 
 from __future__ import annotations
 

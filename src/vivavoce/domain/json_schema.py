@@ -1,4 +1,4 @@
-"""JSON Schema of a function's arguments: faults in a declaration, and drafts that are mixed in it.
+"""Check the JSON Schema of a function's arguments, and repair mixed drafts.
 
 Declarations are checked against a table of keywords instead of the specification's meta-schema,
 which takes 5 ms for one declaration, and a client's first message may hold 512. The table knows the

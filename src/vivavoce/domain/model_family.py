@@ -1,4 +1,4 @@
-"""Model families: what clients expect of each, by the name of the model.
+"""Model families: the behavior that clients expect, by the name of the model.
 
 Frameworks choose their behavior by the model name in their configuration. Names are matched after
 the last `/`.

@@ -1,4 +1,4 @@
-"""Normalize a function's JSON Schema: resolve references and expand alternatives.
+"""Resolve the JSON Schema of a function's arguments into schemas without references.
 
 A resolved variant is one way to satisfy a subschema. References are followed, keywords that must
 hold at once (`allOf`, keywords beside a reference) are merged, and of alternatives (`anyOf`,

@@ -1,4 +1,4 @@
-"""Generation request: the snapshot that an engine answers, and why an answer ends."""
+"""Generation request: the snapshot that an engine answers, and the reasons for an answer's end."""
 
 from __future__ import annotations
 

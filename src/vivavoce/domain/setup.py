@@ -1,4 +1,4 @@
-"""Session setup: what a client asked for when the session began, validated.
+"""Session setup: the validated settings of a client's first message.
 
 `None` stands for defaults that depend on the model family; see `model_family.FamilyBehavior`. Names
 and meanings are those of the Live API's `setup` message.
@@ -111,7 +111,7 @@ class Compression:
 
 @dataclass(frozen=True, slots=True)
 class SessionSetup:
-    """Everything that `setup` asked for.
+    """Validated contents of the `setup` message.
 
     `model` is the name as the client sent it, with `models/`. `instruction` joins the text parts of
     the system instruction as paragraphs. `seeds_history` is

@@ -66,7 +66,7 @@ _MAX_NAMES = 40
 _MAX_ERRORS = 4
 _MAX_ERROR_CHARS = 300
 _MAX_SCHEMA_CHARS = 4000
-_WHOLE = ({"integer"}, {"integer", "null"})
+_INTEGER_TYPES = ({"integer"}, {"integer", "null"})
 
 
 class InvalidCall(Exception):  # not of the tree: the model is asked again before it is given up
@@ -147,7 +147,7 @@ def _mended(value: Any, schema: ParameterSchema, place: object) -> Any:
     """Mend numbers and nulls where all variants of the schema agree: see the module."""
     variants = schema.variants(place)
     types = {one.get("type") for one in variants}
-    if isinstance(value, float) and value.is_integer() and types in _WHOLE:
+    if isinstance(value, float) and value.is_integer() and types in _INTEGER_TYPES:
         return int(value)
     if len(of_kind := [one for one in variants if _is_for(value, one)]) != 1:
         return value

@@ -1,1 +1,1 @@
-"""The Gemini Live dialect: bytes to events, messages to bytes."""
+"""Gemini Live API dialect: decode frames to events, encode messages to frames."""

@@ -42,9 +42,9 @@ ROOT = "auth_token"
 SETUP = f"{ROOT}.bidi_generate_content_setup"
 
 LIFETIME_S = 30 * 60.0
-OPENING_S = 60.0
-LONGEST_S = 20 * 3600.0
-"""Half an hour, in whose first minute sessions begin; and the longest that may be asked for."""
+NEW_SESSION_LIFETIME_S = 60.0
+MAX_LIFETIME_S = 20 * 3600.0
+"""Defaults: half an hour, with new sessions in its first minute; and the longest lifetime."""
 
 _WRAPPERS = ("authToken", "auth_token")
 
@@ -77,7 +77,10 @@ def read_token_request(
     wire = read_model(AuthToken, payload, Reading(strict=True), ROOT)
     expires = _time(wire.expire_time, now + LIFETIME_S, now, "expire_time")
     opening = _time(
-        wire.new_session_expire_time, min(now + OPENING_S, expires), now, "new_session_expire_time"
+        wire.new_session_expire_time,
+        min(now + NEW_SESSION_LIFETIME_S, expires),
+        now,
+        "new_session_expire_time",
     )
     uses = 1 if wire.uses is None else wire.uses
     if uses < 0:
@@ -127,7 +130,7 @@ def _time(given: datetime | None, default: float, now: float, name: str) -> floa
     at = given.timestamp()
     if at <= now:
         raise close.invalid(f"{name} must be in the future")
-    if at > now + LONGEST_S:
+    if at > now + MAX_LIFETIME_S:
         raise close.invalid(f"{name} is too far in the future. Maximum lifetime is 20h")
     return at
 

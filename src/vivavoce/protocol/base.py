@@ -1,4 +1,4 @@
-"""Read a JSON object as a wire model: values, spellings, absent fields, and faults.
+"""Base of the wire models: read JSON objects with their spellings, absent fields and faults.
 
 Proto-JSON accepts every field under its camelCase and its snake_case name, at every depth,
 mixed freely. `Wire` respells by walking the models, never by converting keys blindly, so that

@@ -1,4 +1,4 @@
-"""Make refusals: close codes and the exact sentences of the service.
+"""Build refusals: close codes and the exact sentences of the service.
 
 There is no error message in the protocol: every refusal is a WebSocket close frame, and its
 reason is the only diagnostic that a client ever shows. The sentences are Google's where they

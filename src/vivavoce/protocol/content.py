@@ -1,4 +1,4 @@
-"""Content on the wire, and as the conversation takes it: turns, parts, media, tool results.
+"""Wire models of content, and their conversion: turns, parts, media, tool results.
 
 Who said a contribution is the user or the model. A client may name others:
 
@@ -192,7 +192,7 @@ _HEADS = {
     b"GIF8": "image/gif",
 }
 
-_LONGEST = 128
+_MAX_TYPE_CHARS = 128
 """Longer names are nonsense, and would stay in the cache."""
 
 
@@ -203,7 +203,7 @@ def pcm_rate(mime_type: str) -> int | None:
     that can't be understood: a rate that is no number, or more than one channel. Which rates
     are accepted, `runtime.audio_input` says.
     """
-    return _pcm_rate(mime_type) if len(mime_type) <= _LONGEST else None
+    return _pcm_rate(mime_type) if len(mime_type) <= _MAX_TYPE_CHARS else None
 
 
 @lru_cache(maxsize=64)
@@ -234,7 +234,7 @@ def audio_rate(mime_type: str) -> int | None:
     The header of a WAV file overrides it.
     """
     kind, semicolon, parameters = mime_type.lower().partition(";")
-    if kind.strip() not in OTHER_AUDIO_TYPES or len(mime_type) > _LONGEST:
+    if kind.strip() not in OTHER_AUDIO_TYPES or len(mime_type) > _MAX_TYPE_CHARS:
         return None
     return _pcm_rate(f"audio/pcm{semicolon}{parameters}")
 

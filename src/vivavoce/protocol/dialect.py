@@ -1,4 +1,4 @@
-"""The Gemini Live API as a dialect: what the runtime and the HTTP server speak through."""
+"""Dialect of the Gemini Live API: read the setup, decode frames, encode messages."""
 
 from __future__ import annotations
 

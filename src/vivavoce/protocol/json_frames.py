@@ -109,7 +109,7 @@ _MEANT = {b"\\n": b"", b"\\r": b"", b"\\t": b"", b"\\/": b"/"} | {
 }
 """By the last two characters of an escape."""
 
-_LONGEST_ESCAPE = 6
+_MAX_ESCAPE_CHARS = 6
 
 PIECE_BYTES = 64 * 1024
 """Decoded at a time. The interpreter holds its lock within a piece, and yields between two."""
@@ -145,7 +145,7 @@ class LongBase64:
 
 def unfinished_escape(text: bytes) -> int:
     """Count the bytes at the end of a piece of JSON that begin an escape continued behind it."""
-    at = text.rfind(b"\\", max(0, len(text) + 1 - _LONGEST_ESCAPE))
+    at = text.rfind(b"\\", max(0, len(text) + 1 - _MAX_ESCAPE_CHARS))
     begun = text[at:] if at >= 0 else b""
     return len(begun) if begun == b"\\" or begun.startswith(rb"\u") else 0
 

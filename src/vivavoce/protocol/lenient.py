@@ -1,4 +1,4 @@
-"""Respell what lenient readers accept: misplaced fields, and the forms of other APIs.
+"""Normalize off-spec client JSON: move misplaced fields, convert OpenAI, Anthropic and MCP forms.
 
 A field is recognized by its name alone, so only names that occur once are moved, and only to where
 nothing stands yet. What is repeated or free in form is left as it is.
@@ -21,7 +21,7 @@ from vivavoce.protocol.json_frames import LongBase64
 Fields = dict[str, Any]
 Path = tuple[str, ...]
 
-MAX_NAME = 64
+MAX_NAME_CHARS = 64
 """No field has a longer name."""
 
 MAX_PASSES = 4
@@ -87,7 +87,7 @@ def _places(root: type[Wire]) -> dict[str, Path]:
 
 
 def _proto_name(key: str) -> str:
-    return to_snake(key) if len(key) <= MAX_NAME else ""
+    return to_snake(key) if len(key) <= MAX_NAME_CHARS else ""
 
 
 def _sifted(

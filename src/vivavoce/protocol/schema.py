@@ -45,7 +45,7 @@ _FIELDS = (
 SPELLINGS = {name: name for name in _FIELDS} | {to_camel(name): name for name in _FIELDS}
 _USUAL = {spelling: name for name in TYPES[1:] for spelling in (name, name.upper())}
 
-_WHOLE = 2.0**53
+_MAX_EXACT_INTEGER = 2.0**53
 """From here on floats skip whole numbers."""
 
 
@@ -194,7 +194,7 @@ def _number(value: Any, path: str) -> float | int:
         read = read_number(value, "TYPE_DOUBLE")
     except PydanticCustomError:
         raise _wrong(path, "TYPE_DOUBLE", value) from None
-    if abs(read) >= _WHOLE:
+    if abs(read) >= _MAX_EXACT_INTEGER:
         return float(read)  # other JSON readers take no longer integers
     return int(read) if read == int(read) else read
 

@@ -1,4 +1,4 @@
-"""The first message of every session: its wire models, and the `SessionSetup` it asks for."""
+"""Wire models of the setup message, and their conversion to `SessionSetup`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wire models of tools, and their conversion: declarations checked, schemas in one form."""
+"""Wire models of tools, and their conversion to checked declarations."""
 
 from __future__ import annotations
 

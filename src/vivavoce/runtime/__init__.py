@@ -1,1 +1,1 @@
-"""The asynchronous host: the only place where the core meets the world."""
+"""Asynchronous host of the core: transport, engines, timers and queues of one connection."""

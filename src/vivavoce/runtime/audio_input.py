@@ -1,4 +1,4 @@
-"""The microphone stream of a session: bytes of any rate in, positions and 16 kHz PCM out.
+"""Microphone stream of a session: resample to 16 kHz PCM and count positions.
 
 The core speaks of sound only as positions; the sound itself stays here, in a ring. Chunks may be
 split anywhere, even inside a sample or inside a WAV header, and the rate may change in mid-stream.

@@ -1,4 +1,4 @@
-"""Saving a session's checkpoints beside the conversation: one at a time, and one at its end.
+"""Save checkpoints of a session while the conversation goes on, and once at its end.
 
 A checkpoint that the core requests is saved although the client has gone meanwhile: it may hold the
 turn which the client has just heard. So it is no engine task, which would be cancelled; what ends
@@ -19,7 +19,7 @@ from vivavoce.runtime.ports import CheckpointStore
 
 log = logging.getLogger(__name__)
 
-PATIENCE_S = 5.0
+FINAL_SAVE_TIMEOUT_S = 5.0
 """How long the end of a connection waits for the store, whose own time limit is shorter."""
 
 
@@ -59,7 +59,7 @@ class CheckpointWriter:
         """Wait for what was started."""
         self._resolve_handover(None)
         if self._last is not None:
-            await asyncio.wait({self._last}, timeout=PATIENCE_S)
+            await asyncio.wait({self._last}, timeout=FINAL_SAVE_TIMEOUT_S)
 
     def _resolve_handover(self, checkpoint: Checkpoint | None) -> None:
         if self._handover is not None and not self._handover.done():

@@ -1,4 +1,4 @@
-"""Client input on its way to the core: frames to events, sound to positions.
+"""Convert client input for the core: decode frames to events, replace audio by positions.
 
 Everything here happens in the reader's task, in the order in which the client sent it.
 """

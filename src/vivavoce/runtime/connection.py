@@ -1,4 +1,4 @@
-"""One connection: the loop that passes events to the core and performs its effects.
+"""Run one connection: pass events to the core and perform its effects.
 
 Three tasks in one group. `_read` turns frames into positions and events; `_write` sends what is
 queued; `_converse` waits for an event or the core's deadline, passes it to the core, and performs

@@ -1,4 +1,4 @@
-"""The event loop that all connections share: its idle turns, a thread for long reads, its lag."""
+"""Share the event loop: wait for idle turns, decode in a thread, measure the lag."""
 
 from __future__ import annotations
 

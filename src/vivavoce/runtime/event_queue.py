@@ -1,4 +1,4 @@
-"""The queue of events for one conversation's core.
+"""Queue of events for the core of one conversation.
 
 Its sources bound it: the reader waits for room, generations are paced, transcripts come on request.
 """

@@ -1,4 +1,4 @@
-"""Running a responder: from its parts to events, at the pace of a listener.
+"""Run a responder: turn its output into events, at the pace of playback.
 
 A responder may produce as fast as it can, up to `OutputPace.ahead_s` before what the client can
 have played; then `emit` waits. A speculative one may hold `held_s` of sound until promoted.
@@ -214,8 +214,8 @@ class _Run:
             case TextDelta(text=text, thought=thought):
                 # Models write halves of characters, which nothing can spell.
                 text = replace_surrogates(text)
-                for start in range(0, len(text), LONGEST_TEXT):
-                    piece = text[start : start + LONGEST_TEXT]
+                for start in range(0, len(text), MAX_TEXT_CHARS):
+                    piece = text[start : start + MAX_TEXT_CHARS]
                     self._post(TextProduced(self.generation, piece, thought))
                     await self._home.outbox.wait_for_room()
             case CallsRequested(calls=calls):
@@ -299,10 +299,10 @@ def _first(group: BaseExceptionGroup[EngineError]) -> BaseException:
 
 # --- chunks of speech -------------------------------------------------------------------------
 
-SHORTEST_BYTES = samples(0.040, OUTPUT_RATE) * BYTES_PER_SAMPLE
-LONGEST_BYTES = samples(0.100, OUTPUT_RATE) * BYTES_PER_SAMPLE
+MIN_CHUNK_BYTES = samples(0.040, OUTPUT_RATE) * BYTES_PER_SAMPLE
+MAX_CHUNK_BYTES = samples(0.100, OUTPUT_RATE) * BYTES_PER_SAMPLE
 
-LONGEST_TEXT = 100_000
+MAX_TEXT_CHARS = 100_000
 """Characters in one message of text: a frame of JSON stays below what clients can read. More than
 that does not wait for sound to begin in."""
 
@@ -330,19 +330,19 @@ class AudioChunker:
         pieces = []
         at = 0
         while at < len(pcm):
-            take = min(LONGEST_BYTES - len(self._pcm), len(pcm) - at)
+            take = min(MAX_CHUNK_BYTES - len(self._pcm), len(pcm) - at)
             self._pcm += pcm[at : at + take]
             at += take
             while words and words[0][0] < at:
                 self._hold(words.popleft()[1])
-            if not self._begun or len(self._pcm) >= SHORTEST_BYTES:
+            if not self._begun or len(self._pcm) >= MIN_CHUNK_BYTES:
                 pieces.extend(self._leave())
         for _, word in words:
             self._hold(word)
-        if self._chars > LONGEST_TEXT:
+        if self._chars > MAX_TEXT_CHARS:
             held = self._held_text()
-            starts = range(0, len(held), LONGEST_TEXT)
-            pieces += [Speech(b"", held[start : start + LONGEST_TEXT]) for start in starts]
+            starts = range(0, len(held), MAX_TEXT_CHARS)
+            pieces += [Speech(b"", held[start : start + MAX_TEXT_CHARS]) for start in starts]
         return pieces
 
     def take_remainder(self) -> list[Speech]:

@@ -1,8 +1,8 @@
-"""The queue of messages for a client, and the loop that sends them.
+"""Queue messages for a client, and send them.
 
 Bounded twice. Generations wait while more than `FULL_BYTES` are queued, so a slow client slows the
-engine and not the memory. A client that reads nothing for `PATIENCE_S`, or lets `LIMIT_BYTES` pile
-up in messages without a pace, is closed.
+engine and not the memory. A client that reads nothing for `STALL_TIMEOUT_S`, or lets `LIMIT_BYTES`
+pile up in messages without a pace, is closed.
 
 Messages are encoded only when they leave, so an interruption costs nothing: whatever is queued of
 the interrupted answer is dropped, and `interrupted` is next.
@@ -35,7 +35,7 @@ from vivavoce.runtime.rate_limit import LoopShare
 
 FULL_BYTES = 1024 * 1024
 LIMIT_BYTES = 8 * 1024 * 1024
-PATIENCE_S = 10.0
+STALL_TIMEOUT_S = 10.0
 
 SLOW_CLIENT = "The client does not read what it is sent."
 
@@ -132,7 +132,7 @@ class Outbox:
 
 async def _hand_over(frame: bytes, transport: Transport) -> None:
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(STALL_TIMEOUT_S):
             await transport.send(frame)
     except TimeoutError:
         raise ClientFault(1008, SLOW_CLIENT) from None

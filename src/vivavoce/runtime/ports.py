@@ -1,4 +1,4 @@
-"""The ports of a connection: its transport, its dialect, its checkpoint store and its meter."""
+"""Interfaces of a connection: transport, dialect, checkpoint store and meter."""
 
 from __future__ import annotations
 

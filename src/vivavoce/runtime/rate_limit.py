@@ -1,8 +1,8 @@
-"""Throttle one connection: messages per second, audio faster than real time, event-loop time.
+"""Limit one client: messages a second, audio against real time, share of the event loop.
 
-Reading from a client that is faster pauses for a moment. TCP makes it wait, and nothing that it
-sent is lost: a file that is sent at once is read at the limit's rate. A client above its message
-rate for `MAX_OVERRATE_S` without a break is closed, because its messages would fill the buffers.
+A client that is faster is not read for a moment. TCP makes it wait, and nothing that it sent is
+lost: a file that is sent at once is read at the rate of the limit. Messages that come too fast for
+`MAX_EXCESS_S` on end are no burst; they would wait ever longer in buffers, so the client is closed.
 
 Messages may be few and costly, too. What it takes of the event loop to read them and to decide what
 follows is measured. A connection that took much of late lets all others go first (`idle_turns`),
@@ -45,8 +45,8 @@ ANSWER_S = 0.002
 """What an answer takes of the event loop beside that, before its first sound; it is not measured,
 since engines run in tasks of their own."""
 
-MAX_OVERRATE_S = 10.0
-"""Time above the message rate after which the client is closed."""
+MAX_EXCESS_S = 10.0
+"""How long messages may come too fast before the client is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ class RateLimiter:
             return
         if self._held_since is None:
             self._held_since = now
-        if now - self._held_since >= MAX_OVERRATE_S:
+        if now - self._held_since >= MAX_EXCESS_S:
             raise too_many_messages(self._limits.messages_per_s)
         await asyncio.sleep(wait_s)
 
@@ -207,6 +207,6 @@ def too_many_messages(rate: float) -> ClientFault:
     """Build the close of a client that goes on sending too many messages."""
     return ClientFault(
         POLICY,
-        f"More than {rate:g} messages a second for {MAX_OVERRATE_S:.0f} s: send fewer and larger "
-        "ones, or raise session.messages_per_s.",
+        f"More than {rate:g} messages a second for {MAX_EXCESS_S:.0f} s: "
+        "send fewer and larger ones, or raise session.messages_per_s.",
     )

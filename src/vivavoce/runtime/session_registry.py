@@ -1,4 +1,4 @@
-"""The live connections of this process: how many there may be, and which holds which session.
+"""Registry of live connections: limit their number, and lease resumable sessions to them.
 
 A connection holds a resumable session under a lease, a number that every resumption makes greater;
 the newest connection wins. One task for the whole process renews the leases of all its sessions,

@@ -1,4 +1,4 @@
-"""Tasks of engines and how they are cancelled, and tasks that repeat.
+"""Start and cancel engine tasks, time out silent engines, and run periodic tasks.
 
 Every other task of a connection belongs to its `TaskGroup`. Engine tasks do not, because a group
 waits for its tasks, and an engine may swallow cancellation. A task that is still alive

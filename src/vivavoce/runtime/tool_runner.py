@@ -1,4 +1,4 @@
-"""Start and cancel the server-side tool calls of one conversation.
+"""Run the server's tools for one conversation.
 
 A tool gets the snapshot of the conversation that its call was made from. Whatever it does, the core
 learns exactly once what came of it, unless it has stopped the call; a tool's bug is a failed call,

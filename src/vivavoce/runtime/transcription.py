@@ -1,4 +1,4 @@
-"""Speech recognition for one conversation: of the user's turns, and of recordings in content.
+"""Recognize speech of one conversation: the user's turns, and recordings in content.
 
 Turns are recognized one after the other, a task each, because what a recognizer learns of the
 speaker goes from turn to turn. A turn is fed what the core has judged to be still open, and not
@@ -55,7 +55,7 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-HUNG_S = 30.0
+CALL_TIMEOUT_S = 30.0
 """How long a single call of a recognizer may take. It may wait for the sound of other sessions: on
 a machine that is overloaded a call of honest work takes ten seconds and more."""
 
@@ -231,7 +231,7 @@ class _OpenTurn:
         self.retired = False
         self.over = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
-        self.timeout = EngineTimeout(HUNG_S)
+        self.timeout = EngineTimeout(CALL_TIMEOUT_S)
         self._home = home
         self._asked: tuple[Position, bool] | None = None
         self._pause: tuple[Position, Transcript] | None = None
@@ -329,12 +329,12 @@ class _OpenTurn:
     def time_out(self) -> None:
         """Fail the turn, whose recognizer does not answer."""
         log.error("recognizer hangs", extra={"turn": self.turn})
-        self._home.fail(self, f"The recognizer gave no answer for {HUNG_S:.0f} s.")
+        self._home.fail(self, f"The recognizer gave no answer for {CALL_TIMEOUT_S:.0f} s.")
 
 
 # --- recordings -------------------------------------------------------------------------------
 
-LONGEST_S = 600.0
+MAX_RECORDING_S = 600.0
 """The most speech of one recording that is transcribed."""
 
 
@@ -386,7 +386,10 @@ class Recordings:
 
     async def _decode(self, blob: Blob) -> bytes:
         """Decode a recording to 16 kHz; empty where it can't be read."""
-        audio, rate = AudioBuffer(ring_s=LONGEST_S), recorded_rate(blob.mime_type) or INPUT_RATE
+        audio, rate = (
+            AudioBuffer(ring_s=MAX_RECORDING_S),
+            recorded_rate(blob.mime_type) or INPUT_RATE,
+        )
         at_least = max(LOWEST_RATE, rate)
         size = 2 * int(PIECE_S * at_least)
         try:
@@ -400,7 +403,9 @@ class Recordings:
             self._mismatch(fault.reason, fault.code)
             return b""
         if audio.oldest:
-            self._mismatch(f"a recording has more than {LONGEST_S:.0f} s: its end is heard", 0)
+            self._mismatch(
+                f"a recording has more than {MAX_RECORDING_S:.0f} s: its end is heard", 0
+            )
         return audio.read_audio(audio.oldest, end)
 
     async def _recognize(self, pcm: bytes) -> Transcript | None:
@@ -411,7 +416,7 @@ class Recordings:
             if not outcome.done():
                 outcome.set_result(transcript)
 
-        timeout = EngineTimeout(HUNG_S)
+        timeout = EngineTimeout(CALL_TIMEOUT_S)
         task = self._tasks.start_task("recording", self._listen(pcm, timeout, settle))
         try:
             return await outcome

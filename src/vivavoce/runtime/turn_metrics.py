@@ -1,4 +1,4 @@
-"""Measurements of one conversation: a report for each turn, and the usage that counts for quotas.
+"""Measure one conversation: a report for each turn, and usage for quotas.
 
 They are taken from every event, every effect and every frame that leaves, and decide nothing.
 """
@@ -50,7 +50,7 @@ from vivavoce.domain.content import Role
 from vivavoce.domain.ids import GenerationId, SessionId, TurnId
 from vivavoce.runtime.ports import Meter
 
-MOST_WORDS = 10_000
+MAX_TEXT_CHARS = 10_000
 """Characters of a side's words that a report holds at most; the rest is cut off."""
 
 
@@ -77,7 +77,7 @@ class TurnReport:
     `detecting_s` is the share of `endpointing_s` that was no waiting for silence: from the
     arrival of the deciding sound to the decision. `speech_end_s` is where the last speech ended
     in the session's sound. `heard` is what the user said and typed, `said` what was meant for
-    the client of the answer's words, both cut at `MOST_WORDS` characters; they are personal
+    the client of the answer's words, both cut at `MAX_TEXT_CHARS` characters; they are personal
     data. `interruption_s` runs from the arrival of the deciding sound to `interrupted` handed
     to the socket; for what was typed, from when the core handles it.
     """
@@ -121,8 +121,8 @@ class _Words:
     size: int = 0
 
     def add(self, text: str) -> None:
-        if text and self.size < MOST_WORDS:
-            self.texts.append(text[: MOST_WORDS - self.size])
+        if text and self.size < MAX_TEXT_CHARS:
+            self.texts.append(text[: MAX_TEXT_CHARS - self.size])
             self.size += len(self.texts[-1])
 
 

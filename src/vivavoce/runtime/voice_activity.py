@@ -1,4 +1,4 @@
-"""Voice activity detection: frames out of the audio buffer, scores into the event queue.
+"""Voice activity detection: score frames of the audio buffer, and post the scores as events.
 
 The reader of a connection scores what it has read before it reads on. So the scores are in
 order without a queue, `audioStreamEnd` comes after every score before it, and a detector that
