@@ -58,8 +58,8 @@ def serve(port: int) -> None:
             print(f"waits {json.dumps(waits)}", flush=True)
             waits.clear()
 
-    LiveSocket.send_receive_event_to_app = noted  # type: ignore[method-assign]
-    LiveSocket.send = sent  # type: ignore[method-assign]
+    LiveSocket.send_receive_event_to_app = noted  # type: ignore[assignment, method-assign]
+    LiveSocket.send = sent  # type: ignore[assignment, method-assign]
     threading.Thread(target=report, daemon=True).start()
     sys.argv = ["vivavoce", "serve", "--port", str(port)]
     runpy.run_module("vivavoce", run_name="__main__")
