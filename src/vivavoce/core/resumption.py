@@ -40,7 +40,7 @@ SUPERSEDED = CloseConnection(FINAL, "The session was resumed on another connecti
 RETRY_S = 2.0
 """Seconds from a failed save to the next."""
 
-SHORTEST_SPAN = samples(0.02)
+MIN_SPAN_SAMPLES = samples(0.02)
 """Audio in smaller chunks is tracked in spans of this length."""
 
 
@@ -200,7 +200,7 @@ class ConsumedIndex:
         """Count a message of audio with this span."""
         self._last += 1
         newest = self._spans[-1] if self._spans else None
-        if newest is not None and end - newest.begin <= SHORTEST_SPAN:
+        if newest is not None and end - newest.begin <= MIN_SPAN_SAMPLES:
             newest.end = end
         else:
             self._spans.append(_AudioSpan(self._last, begin, end))

@@ -288,7 +288,7 @@ def _text(text: str) -> Piece:
 # --- function names ----------------------------------------------------------------------
 
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9_-]")
-_LONGEST = 64
+_MAX_NAME_CHARS = 64
 
 
 class FunctionNames:
@@ -303,11 +303,11 @@ class FunctionNames:
     def to_chat(self, name: str) -> str:
         """Return the name as a chat server accepts it."""
         if name not in self._to_chat:
-            plain = _FORBIDDEN.sub("_", name)[:_LONGEST] or "_"
+            plain = _FORBIDDEN.sub("_", name)[:_MAX_NAME_CHARS] or "_"
             spelled, number = plain, 2
             while spelled in self._from_chat:
                 ending = f"_{number}"
-                spelled, number = plain[: _LONGEST - len(ending)] + ending, number + 1
+                spelled, number = plain[: _MAX_NAME_CHARS - len(ending)] + ending, number + 1
             self._to_chat[name] = spelled
             self._from_chat[spelled] = name
         return self._to_chat[name]

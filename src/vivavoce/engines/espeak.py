@@ -38,7 +38,7 @@ from vivavoce.errors import EngineError, EngineMissing
 ENGINE = "synthesizer.espeak"
 _FIX = "Install it with `apt-get install espeak-ng` or `brew install espeak-ng`."
 _PROGRAMS = ("espeak-ng", "espeak")
-_LONGEST = 240
+_MAX_CLAUSE_CHARS = 240
 _LIMIT_S = 20.0
 _WORDS_A_MINUTE = 170
 _DEFAULT = "en-us"
@@ -78,7 +78,7 @@ class EspeakSynthesizer:
     async def speak(self, text: str, voice: str, language: str = "") -> AsyncIterator[Speech]:
         """Yield the sound of `text` by clauses. An unknown language is spoken as English."""
         options = self._options(voice, language)
-        for clause in split_sentences(text, _LONGEST):
+        for clause in split_sentences(text, _MAX_CLAUSE_CHARS):
             if not any(map(str.isalnum, clause)):
                 yield Speech(silence(pause_after(clause)), clause)
                 continue

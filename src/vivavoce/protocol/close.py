@@ -12,7 +12,7 @@ from vivavoce.errors import INVALID, POLICY, TOO_BIG, ClientFault
 MAX_REASON_BYTES = 123
 """What a WebSocket close frame can hold."""
 
-LONGEST_MODEL = 48
+MAX_MODEL_BYTES = 48
 """Bytes of a model's name that leave room for the rest of the sentence."""
 
 INVALID_ARGUMENT = "Request contains an invalid argument."
@@ -90,7 +90,7 @@ def model_not_served(name: str, does: str) -> ClientFault:
     """Refuse a model that does not converse; `does` says what it does instead."""
     return ClientFault(
         POLICY,
-        f"{name[:LONGEST_MODEL]} only {does}, which is not served here: name a model that "
+        f"{name[:MAX_MODEL_BYTES]} only {does}, which is not served here: name a model that "
         "converses.",
     )
 

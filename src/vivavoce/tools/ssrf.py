@@ -261,7 +261,7 @@ MAX_URL = 2048
 
 # No user, no percent sign, no backslash, no blank, no zone; a port of plain digits.
 _AUTHORITY = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\[\]:@%\\\s]+)(?::[0-9]{1,5})?", re.ASCII)
-_WHOLE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?P<authority>[^/?#]*)", re.ASCII)
+_ABSOLUTE_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?P<authority>[^/?#]*)", re.ASCII)
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
 # What the C library would read as a number: an address may end in such a label.
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.ASCII)
@@ -280,7 +280,7 @@ def read_url(text: str) -> httpx2.URL:
     """Parse a web address, without its fragment. Raises `PageRefused`."""
     if len(text) > MAX_URL:
         raise PageRefused("The address is too long.")
-    whole = _WHOLE.match(text)
+    whole = _ABSOLUTE_URL.match(text)
     if whole is None:
         raise PageRefused("This is not a whole web address.")
     if not _AUTHORITY.fullmatch(whole["authority"]):

@@ -59,7 +59,7 @@ _PAGE_STATUS = {
     "UNSAFE": "I may not open {host}.",
 }
 _PAGE_UNREAD = "I could not read {host}."
-_WHOLE_PAGE = STOP_WORDS | words.word_set(
+_WHOLE_PAGE_WORDS = STOP_WORDS | words.word_set(
     "summarize summarise summary read open fetch visit check look see say says tell page site"
     " website article link url address content contents about what whats what's you can give"
     " overview short brief"
@@ -112,7 +112,7 @@ def report_pages(result: ToolResult, request: str, quoter: Quoter, cancel: Cance
     if problem := result.response.get("error"):
         return apology(_PROBLEMS[ToolKind.URL], problem)
     question = utterances.without_addresses(request)
-    wants_all = set(words.tokenize(question)) <= _WHOLE_PAGE
+    wants_all = set(words.tokenize(question)) <= _WHOLE_PAGE_WORDS
     passages, sentences = [], []
     for page in _objects(result.response, "pages"):
         status = _text(page, "status").removeprefix("URL_RETRIEVAL_STATUS_")
@@ -375,7 +375,7 @@ _SECOND_MARGIN = 0.06
 _MAX_EMBEDDED = 24
 """Sentences that are embedded: about 20 ms each."""
 _MAX_QUOTED_CHARS = 320
-_FEWEST_WORDS = 3
+_MIN_WORDS = 3
 
 _DAY = rf"(?:{'|'.join(WEEKDAYS)})"
 _WEEKDAY = re.compile(
@@ -579,7 +579,7 @@ def _sentences(number: int, passage: Passage) -> list[_Sentence]:
             continue
         for piece in split_sentences(line, _MAX_QUOTED_CHARS):
             text = _LISTED.sub("", piece).strip()
-            if len(text.split()) >= _FEWEST_WORDS and text not in seen:
+            if len(text.split()) >= _MIN_WORDS and text not in seen:
                 seen.add(text)
                 found.append(_Sentence(number, len(found), text, title))
     return found

@@ -285,7 +285,7 @@ _POINTING = re.compile(
     r"\b(?:it|its|he|him|his|she|her|they|them|their|there|that|those|this)\b", re.IGNORECASE
 )
 _EDGES = re.compile(r"^(?:the|a|an)\s+(?!who\b)|[\s?.!,;:]+$", re.IGNORECASE)
-_FEWEST_CONTENT_WORDS = 2
+_MIN_CONTENT_WORDS = 2
 
 
 def is_search_command(request: str) -> bool:
@@ -337,4 +337,4 @@ def _is_question(request: str, text: str) -> bool:
     if _YES_OR_NO.match(text):
         return True
     marked = request.rstrip().endswith("?") and not _TAG.search(request)
-    return marked and not is_command(text) and len(content_words(text)) >= _FEWEST_CONTENT_WORDS
+    return marked and not is_command(text) and len(content_words(text)) >= _MIN_CONTENT_WORDS

@@ -87,7 +87,7 @@ _RANGE_NAMES = (
 _MINIMUM = words.word_set("minimum min least lower above over")
 _MAXIMUM = words.word_set("maximum max most upper under below limit within")
 _LEAST = re.compile(r"(?:at least|over|above|minimum|(?:more) than)")
-_MOST_NUMBERS = 8
+_MAX_NUMBERS = 8
 _SAME = 0.55
 """Cosine similarity from which a counted noun is the parameter's name in another word."""
 _NEAR = 0.4
@@ -120,7 +120,7 @@ def find_quantities(
         one.name: share for one in wanted if (share := _share_in_percent(one, free)) is not None
     }
     wanted = [one for one in wanted if one.name not in result]
-    found = numbers.locate_numbers(free.text)[:_MOST_NUMBERS]
+    found = numbers.locate_numbers(free.text)[:_MAX_NUMBERS]
     rows = [
         [
             _worth(one, Span(start, end), free, encoder) if _fits(one, value) else 0

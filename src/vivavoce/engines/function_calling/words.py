@@ -14,7 +14,7 @@ from vivavoce.engines.speech_text import word_set as word_set
 _CAMEL = re.compile(r"[a-z0-9](?=[A-Z])|[A-Z](?=[A-Z][a-z])")
 WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
 _STEMMER = snowballstemmer.stemmer("english")
-_LONGEST_WORD = 40
+_MAX_WORD_CHARS = 40
 """Letters of a word that is stemmed; a longer one is no English word."""
 
 
@@ -156,7 +156,7 @@ def tokenize(text: str) -> list[str]:
 def stem(word: str) -> str:
     """Return the word without its ending, so that `lights` and `light` are equal."""
     word = word.removesuffix("'s")
-    if len(word) > _LONGEST_WORD:
+    if len(word) > _MAX_WORD_CHARS:
         return word
     stemmed: str = _STEMMER.stemWord(word)
     return stemmed.removesuffix("e") if len(stemmed) > 3 else stemmed

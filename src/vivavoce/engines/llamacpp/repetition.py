@@ -27,7 +27,7 @@ _LATEST_ANSWERS = 100
 """Earlier answers that an answer is compared with. With 500, the comparisons of one token took the
 event loop 14 ms, and beginning an answer 40 ms."""
 
-_MOST_CHARS = 4000
+_MAX_CHARS = 4000
 """What is compared of each text: clients may seed a history with answers of any length."""
 
 
@@ -41,7 +41,7 @@ _NOTHING_NEW = STOP_WORDS | {"yes", "sure", "okay", "ja", "oui", "sí"}
 _NEW_WORDS = 3
 """Words that the question has not, in a stretch that must not come again."""
 
-_MOST_OPENINGS = 2
+_MAX_OPENINGS = 2
 """Earlier answers that may begin with the same `MIN_WORDS` words; one more is a pattern: "You can
 travel there by train.", "You can travel there by ..."."""
 
@@ -138,7 +138,7 @@ class RepetitionGuard:
         self.stopped = False
         self.text = ""
         self._past = past
-        answers = [answer[:_MOST_CHARS] for answer in past.answers]
+        answers = [answer[:_MAX_CHARS] for answer in past.answers]
         self._answers = [_answer_words(answer) for answer in answers]
         self._asked = frozenset(words_of(past.question))
         self._known = [
@@ -270,7 +270,7 @@ class RepetitionGuard:
             return False
         if self._repeats_stretch(answer, len(answer) - len(self._answer)):
             return True
-        if self._openings[answer[:MIN_WORDS]] >= _MOST_OPENINGS and len(answer) >= MIN_WORDS:
+        if self._openings[answer[:MIN_WORDS]] >= _MAX_OPENINGS and len(answer) >= MIN_WORDS:
             return True
         if self._begins_with_question(sentence):
             return True
@@ -373,7 +373,7 @@ def read_past(history: Sequence[Content]) -> Past:
         tuple(text for text, _ in latest),
         frozenset(alike),
         "" if repeat else question,
-        " ".join(said)[-_MOST_CHARS:],
+        " ".join(said)[-_MAX_CHARS:],
         repeat,
         any(isinstance(part, ToolResult) for part in history[-1].parts) if history else False,
     )
@@ -439,7 +439,7 @@ def _question(history: Sequence[Content], place: int) -> str:
             break
         if content.role is Role.USER and not any(isinstance(p, ToolResult) for p in content.parts):
             texts.append(content.text)
-    return " ".join(reversed(texts)).strip()[-_MOST_CHARS:]
+    return " ".join(reversed(texts)).strip()[-_MAX_CHARS:]
 
 
 def _is_same_question(one: str, other: str) -> bool:

@@ -29,7 +29,7 @@ LARGE_CORES = 4
 LARGE_MEMORY = 6 * 2**30
 """Bytes of memory from which on `auto` takes the larger model, which needs 1.9 GiB itself."""
 
-_MOST_THREADS = 4
+_MAX_THREADS = 4
 
 
 def _known_model(name: str) -> str:
@@ -70,7 +70,7 @@ class LlamaCppSettings:
     def thread_count(self) -> int:
         """Threads that compute one batch."""
         cores = usable_cores()
-        return self.threads or min(max(min(cores, 2), cores - 1), _MOST_THREADS)
+        return self.threads or min(max(min(cores, 2), cores - 1), _MAX_THREADS)
 
 
 def read_settings(table: Settings) -> LlamaCppSettings:
