@@ -1,4 +1,4 @@
-"""Everything that is checked: lint, formatting, types and all tests.
+"""Run all checks: lint, formatting, types, and the tests with small budgets for long walks.
 
     python3 scripts/test.py                    everything
     python3 scripts/test.py -k interrupted     the checks, and those tests
@@ -19,8 +19,8 @@ stopped, is counted as an error, and then nothing is repeated.
 
 Arguments other than `--no-lint` go to pytest. Needs Python 3.11 and pip; with Node and npm the
 JavaScript SDK is tried too, otherwise those tests are skipped and say so. Where `CI=true`, it
-fails if the weights or bubblewrap can't be fetched, and tests/skips.py says which tests may still
-be skipped.
+takes the long budgets, fails if the weights or bubblewrap can't be fetched, and tests/skips.py says
+which tests may still be skipped.
 """
 
 from __future__ import annotations

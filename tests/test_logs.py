@@ -151,7 +151,7 @@ def test_people_get_plain_lines_with_the_failure_in_them() -> None:
     assert "ValueError: broken" in text
 
 
-def test_people_get_a_list_line_by_line() -> None:
+def test_people_get_the_last_events_line_by_line() -> None:
     stream = io.StringIO()
     configure(style="human", stream=stream)
 
@@ -164,11 +164,15 @@ def test_people_see_no_control_characters_of_a_field() -> None:
     stream = io.StringIO()
     configure(style="human", stream=stream)
 
-    logging.getLogger("a").info("asked", extra={"model": "x\x1b[2Jy", "label": "two words"})
+    logging.getLogger("a").info(
+        "asked", extra={"model": "x\x1b[2Jy", "label": "two words", "both": "a b\n", "names": ["f"]}
+    )
 
     line = stream.getvalue()
     assert "model='x\\x1b[2Jy'" in line
     assert "label='two words'" in line
+    assert r"both='a b\n'" in line
+    assert "names=['f']" in line
 
 
 def test_a_parser_does_not_tell_how_it_reads_every_text() -> None:

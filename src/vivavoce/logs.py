@@ -111,7 +111,7 @@ class HumanFormatter(JsonFormatter):
         self._colors = colors
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, with the items of lists and the traceback below it."""
+        """Return the line, with the last events of a session and the traceback below it."""
         level = f"{record.levelname.lower():<8}"
         if self._colors and (color := _COLORS.get(record.levelname)):
             level = f"\x1b[{color}m{level}\x1b[0m"
@@ -119,18 +119,19 @@ class HumanFormatter(JsonFormatter):
         line = f"{at} {level} {scrub(record.getMessage()):<30}"
         below: list[str] = []
         for name, value in self.read_fields(record).items():
-            if isinstance(value, list):
-                below += (f"  {_printable(item)}" for item in value)
+            text = str(value)
+            if name == "events" and isinstance(value, list):
+                below += (f"  {_printable(str(item))}" for item in value)
+            elif text.split() == [text]:
+                line += f" {name}={_printable(text)}"
             else:
-                text = _printable(value)
-                line += f" {name}={text if text.split() == [text] else repr(text)}"
+                line += f" {name}={text!r}"
         if record.exc_info:
             below.append(scrub(self.formatException(record.exc_info)))
         return "\n".join((line.rstrip(), *below))
 
 
-def _printable(value: object) -> str:
-    text = str(value)
+def _printable(text: str) -> str:
     return text if text.isprintable() else repr(text)
 
 

@@ -160,6 +160,15 @@ def test_an_unknown_name_within_the_setup_is_refused_by_the_strict_alone() -> No
     assert fault.value.reason == UNKNOWN.format("novelty", path)
 
 
+def test_an_unknown_name_in_a_bound_function_is_refused_by_the_strict_alone() -> None:
+    function = {"name": "f", "parameters": {"type": "OBJECT", "novelty": 1}}
+    tools = [{"functionDeclarations": [function]}]
+    body = {"bidiGenerateContentSetup": {"model": "m", "tools": tools}}
+    assert read(body).setup
+    with pytest.raises(ClientFault, match="novelty"):
+        read(body, strict=True)
+
+
 def test_a_body_is_not_nested_without_end() -> None:
     schema: dict[str, Any] = {}
     for _ in range(100):

@@ -136,6 +136,8 @@ TOOLS: list[Any] = [
     {"type": "function", "name": "f", "description": "d", "parameters": NUMBER, "strict": True},
     {"name": "f", "description": "d", "input_schema": NUMBER},
     {"name": "f", "description": "d", "inputSchema": NUMBER},
+    {"type": "custom", "name": "f", "description": "d", "parametersJsonSchema": NUMBER},
+    {"name": "f", "description": "d", "parameters_json_schema": NUMBER},
     {"name": "f", "description": "d", "parameters": NUMBER},
     {"functions": [{"name": "f", "description": "d", "parameters": NUMBER}]},
     {"functionDeclarations": {"name": "f", "description": "d", "inputSchema": NUMBER}},

@@ -143,7 +143,7 @@ SERVER_TOOLS = {
     "url_context": "url_context",
     "urlcontext": "url_context",
 }
-SCHEMAS = ("input_schema", "inputSchema", "parametersFieldsSchema", "parameters_json_schema")
+SCHEMAS = ("input_schema", "inputSchema", "parametersJsonSchema", "parameters_json_schema")
 
 
 def _without(value: Fields, *keys: str) -> Fields:
