@@ -355,9 +355,8 @@ def test_a_search_that_fails_claims_nothing() -> None:
     assert served.grounding("c") is None
 
 
-def test_nothing_sent_is_over_and_unheard() -> None:
+def test_nothing_sent_is_unheard_and_without_an_end() -> None:
     playout = Playout()
-    assert playout.ends_at is None
     assert playout.heard_s(9.0) == 0.0
     assert playout.ends_at is None
 

@@ -16,7 +16,7 @@ import pytest
 from store.redis_server import redis_server
 from vivavoce.errors import ConfigError, StoreError
 from vivavoce.store import build_store
-from vivavoce.store.port import Refusal
+from vivavoce.store.port import STORE_TIMEOUT_S, Refusal
 from vivavoce.store.redis import RedisStore
 from vivavoce.store.sqlite import SqliteStore
 from vivavoce.testing.store_contract import LATER, NOW, SAVED, SESSION, TOKEN
@@ -85,9 +85,10 @@ async def test_a_disk_that_does_not_answer_holds_nobody_up(tmp_path: Path) -> No
     await store.start()
     with locked(path):
         calls = [store.add_usage("o", "calls", 1, NOW, LATER) for _ in range(5)]
-        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        async with asyncio.timeout(STORE_TIMEOUT_S / 2):
+            outcomes = await asyncio.gather(*calls, return_exceptions=True)
+            await store.aclose()
         assert [str(each) for each in outcomes] == ["The state file is busy."] * 5
-        await store.aclose()
     store = SqliteStore(path)
     assert await store.add_usage("o", "calls", 0, NOW, LATER) <= 1, (
         "who waited in line was not late"
@@ -188,8 +189,9 @@ async def test_a_redis_that_hangs_is_away_and_comes_back() -> None:
         await store.start()
         await store.save_session(SAVED, "h1", NOW, LATER)
         server.hang()
-        with pytest.raises(StoreError):
-            await store.ping()
+        async with asyncio.timeout(STORE_TIMEOUT_S / 2):
+            with pytest.raises(StoreError):
+                await store.ping()
         server.go_on()
         assert await store.renew_sessions({SESSION: 1}, NOW, LATER) == {SESSION: 1}
         await store.aclose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -92,9 +93,13 @@ async def test_a_session_goes_on_with_its_history(tmp_path: Path) -> None:
 async def test_without_asking_for_it_nobody_is_told_a_handle(tmp_path: Path) -> None:
     async with serving(tmp_path) as server, connected(server) as client:
         await client.set_up(**TRANSCRIBED)
+        received = []
         for _ in range(2):  # the second brings what would come after the first
             await client.say("hello")
-            assert not any("sessionResumptionUpdate" in message for message in await client.turn())
+            received += await client.turn()
+        await client.socket.close()
+        received += [json.loads(message) async for message in client.socket]
+        assert not any("sessionResumptionUpdate" in message for message in received)
 
 
 @pytest.mark.parametrize("wrong", ["nonsense", "x" * 100_000, "🗝"])
