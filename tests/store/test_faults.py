@@ -18,7 +18,7 @@ from vivavoce.errors import ConfigError, StoreError
 from vivavoce.store import build_store
 from vivavoce.store.port import STORE_TIMEOUT_S, Refusal
 from vivavoce.store.redis import RedisStore
-from vivavoce.store.sqlite import SqliteStore
+from vivavoce.store.sqlite import WRITES_PER_SWEEP, SqliteStore
 from vivavoce.testing.store_contract import LATER, NOW, SAVED, SESSION, TOKEN
 
 pytestmark = pytest.mark.process
@@ -81,7 +81,7 @@ async def test_a_locked_file_is_an_outage_at_the_start_and_no_mistake(
 
 async def test_a_disk_that_does_not_answer_holds_nobody_up(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite3"
-    store = SqliteStore(path, patience_s=0.1)
+    store = SqliteStore(path, timeout_s=0.1)
     await store.start()
     with locked(path):
         calls = [store.add_usage("o", "calls", 1, NOW, LATER) for _ in range(5)]
@@ -141,7 +141,7 @@ async def test_a_call_wakes_the_event_loop_once_however_many_statements_it_has(
 
 async def test_what_is_expired_is_swept_from_the_file(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite3"
-    store = SqliteStore(path, sweep_every=2)
+    store = build_store("sqlite", path)
     await store.save_session(SAVED, "h1", NOW, NOW + 10)
     await store.put_token(TOKEN)
     await store.acquire_slot("o", "a", 1, NOW, NOW + 10)
@@ -149,8 +149,8 @@ async def test_what_is_expired_is_swept_from_the_file(tmp_path: Path) -> None:
     tables = ("sessions", "handles", "tokens", "places", "counters")
     assert [rows_in(path, table) for table in tables] == [1] * 5
     late = NOW + 100_000
-    for digest in ("none", "nobody"):
-        await store.claim_token(digest, late, resuming=False)
+    for _ in range(WRITES_PER_SWEEP):
+        await store.claim_token("none", late, resuming=False)
     assert [rows_in(path, table) for table in tables] == [0] * 5
     await store.aclose()
 
@@ -185,7 +185,7 @@ async def test_a_file_that_cannot_be_written_is_seen_without_a_session(tmp_path:
 
 async def test_a_redis_that_hangs_is_away_and_comes_back() -> None:
     with redis_server() as server:
-        store = RedisStore(server.url, patience_s=0.2)
+        store = RedisStore(server.url, timeout_s=0.2)
         await store.start()
         await store.save_session(SAVED, "h1", NOW, LATER)
         server.hang()

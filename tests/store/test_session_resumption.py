@@ -91,12 +91,18 @@ async def test_a_session_goes_on_with_its_history(tmp_path: Path) -> None:
 
 
 async def test_without_asking_for_it_nobody_is_told_a_handle(tmp_path: Path) -> None:
-    async with serving(tmp_path) as server, connected(server) as client:
+    async with (
+        serving(tmp_path) as server,
+        connected(server) as client,
+        connected(server) as other,
+    ):
         await client.set_up(**TRANSCRIBED)
-        received = []
-        for _ in range(2):  # the second brings what would come after the first
-            await client.say("hello")
-            received += await client.turn()
+        await client.say("hello")
+        received = await client.turn()
+        await begin(other)
+        await handle(other)
+        await talk(other, "hello")
+        await handle(other)  # an update for the first client would have been sent before
         await client.socket.close()
         received += [json.loads(message) async for message in client.socket]
         assert not any("sessionResumptionUpdate" in message for message in received)

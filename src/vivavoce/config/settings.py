@@ -292,7 +292,7 @@ def base_url(host: str, port: int, scheme: str = "http") -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
+    """Return whether only this machine can reach an address."""
     if host == "localhost":
         return True
     try:

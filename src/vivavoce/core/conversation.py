@@ -410,13 +410,13 @@ MAX_PUNCTUATION = 64
 
 
 def only_punctuation(text: str) -> bool:
-    """Whether a short text has no words in it."""
+    """Return whether a short text has no words in it."""
     marks = (char.isspace() or char in PUNCTUATION for char in text)
     return len(text) <= MAX_PUNCTUATION and all(marks)
 
 
 def is_wordless(content: Content) -> bool:
-    """Whether it is a user turn without words, media or anything else."""
+    """Return whether it is a user turn without words, media or anything else."""
     if content.role is not Role.USER or len(content.parts) > MAX_PUNCTUATION:
         return False
     return all(isinstance(p, Text) and only_punctuation(p.text) for p in content.parts)

@@ -276,17 +276,17 @@ def _bytes_of(contributions: Iterable[Contribution]) -> int:
 
 
 def _is_user_message(content: Content) -> bool:
-    """Whether it is a message of the user, with which a history may begin."""
+    """Return whether it is a message of the user, with which a history may begin."""
     return content.role is Role.USER and _has_no_results(content)
 
 
 def _has_no_results(content: Content) -> bool:
-    """Whether it has no tool results, so that nothing has to precede it."""
+    """Return whether it has no tool results, so that nothing has to precede it."""
     return not any(isinstance(part, ToolResult) for part in content.parts)
 
 
 def _has_no_tool_parts(entry: Piece | Contribution) -> bool:
-    """Whether it is a contribution without tool calls and results."""
+    """Return whether it is a contribution without tool calls and results."""
     bound = ToolCall | ToolResult
     return isinstance(entry, Contribution) and not any(
         isinstance(part, bound) for part in entry.content.parts

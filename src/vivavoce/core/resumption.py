@@ -145,11 +145,11 @@ class SessionLifecycle:
         return self.saves and self._messages is None
 
     def is_unsaved(self, state: Hashable) -> bool:
-        """Whether `state`, which changes with the session, is neither saved nor being saved."""
+        """Return whether `state` of the session is neither saved nor being saved."""
         return state != self._saved_state
 
     def is_save_due(self, state: Hashable, now: float) -> bool:
-        """Whether `state` has to be saved now."""
+        """Return whether `state` has to be saved now."""
         ready = self.saves and self._saving is None and now >= self._retry_at
         return ready and self.is_unsaved(state)
 

@@ -181,14 +181,14 @@ class ToolLedger:
         return now + wait_s if wait_s > 0 else None
 
     def blocks(self, declaration: ToolDeclaration | None) -> bool:
-        """Whether calls of this function block."""
+        """Return whether calls of this function block."""
         behavior = declaration.behavior if declaration else Behavior.UNSPECIFIED
         if behavior is Behavior.UNSPECIFIED:
             behavior = self._default
         return behavior is not Behavior.NON_BLOCKING
 
     def room_for(self, calls: tuple[ToolCall, ...]) -> bool:
-        """Whether so many more calls may be open, if all of them block."""
+        """Return whether so many more calls may be open, if all of them block."""
         return sum(entry.blocking for entry in self._open.values()) + len(calls) <= MAX_OPEN_CALLS
 
     def _close_oldest(self) -> None:

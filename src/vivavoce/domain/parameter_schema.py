@@ -379,7 +379,7 @@ def _weight(variant: Schema) -> int:
 
 
 def _is_index(name: str, length: int) -> bool:
-    """Whether a step of a pointer, of any number of digits, is the index of an item."""
+    """Return whether a step of a pointer, of any number of digits, is the index of an item."""
     digits = name.isascii() and name.isdecimal() and len(name) <= len(str(length))
     return digits and int(name) < length
 

@@ -43,7 +43,7 @@ def json_text(value: object) -> str:
 
 
 def exceeds_values(text: bytes, values: int) -> bool:
-    """Whether JSON in UTF-8 holds more than so many objects, lists and items, without parsing.
+    """Return whether JSON in UTF-8 holds more than `values` objects, lists and items, unparsed.
 
     Every value follows an opening bracket or a comma, so these are counted outside of strings.
     Takes about a millisecond for a megabyte.

@@ -104,9 +104,9 @@ class ReadPace:
         if self._wait is None:
             if wait_s := self._share.debt_s():
                 wait_s += SHORTEST_PAUSE_S
-                self._wait = self._loop.call_later(wait_s, self._let_others_go, resume)
-            elif self._share.took_much and self._since_turn_s >= TURN_S:
-                self._let_others_go(resume)
+                self._wait = self._loop.call_later(wait_s, self._resume_when_idle, resume)
+            elif self._share.is_over_quick_share and self._since_turn_s >= TURN_S:
+                self._resume_when_idle(resume)
         return self.paused
 
     def close(self) -> None:
@@ -116,10 +116,10 @@ class ReadPace:
             self._wait = None
 
     async def give_way(self) -> None:
-        """Let all others go first, if reading took much of late."""
+        """Wait for an idle turn of the loop if recent reads were expensive."""
         await self._share.give_way()
 
-    def _let_others_go(self, resume: Callable[[], None]) -> None:
+    def _resume_when_idle(self, resume: Callable[[], None]) -> None:
         turn = self._wait = request_idle_turn()
         turn.add_done_callback(partial(self._go_on, resume))
 

@@ -218,7 +218,7 @@ def _path(word: str) -> Path:
 
 
 def _walked(kind: type[Wire], segments: list[str]) -> Path | None:
-    """The path by its proto names; `None` if there is no such field."""
+    """Return the path in proto names, or `None` if there is no such field."""
     path: list[str] = []
     inside: type[Wire] | None = kind
     for at, segment in enumerate(segments):
@@ -242,7 +242,7 @@ def _held_whole(kind: type[Wire], attribute: str) -> bool:
 
 
 def _overlaid(client: W, bound: W | None, path: Path) -> W:
-    """The client's object with the field at `path` as it is in the token's."""
+    """Return the client's object with the field at `path` replaced by the token's."""
     kind = type(client)
     attribute = attribute_of(kind, path[0])
     theirs = None if bound is None else getattr(bound, attribute)

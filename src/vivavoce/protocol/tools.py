@@ -208,7 +208,7 @@ def _parameters(wire: FunctionDeclaration, path: str, reading: Reading) -> Json 
 
 
 def _choose(field: str, converted: Json, plain: Json, path: str, reading: Reading) -> Json:
-    """The second of two schemas in two fields; refuse them when strict if they differ."""
+    """Return the JSON Schema of two that were given; refuse two that differ when strict."""
     says = {key: value for key, value in converted.items() if key != "type" and value}
     if says and converted != plain:
         if reading.strict:

@@ -161,12 +161,12 @@ class FrameReader:
         """
         frame = await self._transport.receive()
         self._metering.count_message()
-        said = await self._decode(frame)
-        sound = bool(said) and all(isinstance(incoming, AudioChunk) for incoming in said)
-        await self._rates.wait_for_message(sound)
+        inputs = await self._decode(frame)
+        audio_only = bool(inputs) and all(isinstance(each, AudioChunk) for each in inputs)
+        await self._rates.wait_for_message(audio_only)
         await self._rates.loop.repay()
         await self._rates.loop.give_way()
-        return said, sound
+        return inputs, audio_only
 
     async def _decode(self, frame: bytes | str) -> Sequence[ClientInput]:
         """Decode a frame, in a thread where that may take long."""
@@ -174,6 +174,6 @@ class FrameReader:
             with self._rates.loop.working():
                 return self._dialect.decode(frame)
         measure = partial(self._rates.loop.measure, partial(self._dialect.decode, frame))
-        said, taken_s = await run_in_decoder(measure)
+        inputs, taken_s = await run_in_decoder(measure)
         self._rates.loop.count_work(taken_s)
-        return said
+        return inputs

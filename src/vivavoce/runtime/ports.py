@@ -39,7 +39,7 @@ class Dialect(Protocol):
     """Decodes what a client sends after its setup, and encodes what it is sent."""
 
     def is_light(self, frame: bytes | str) -> bool:
-        """Whether a frame is decoded within a few milliseconds, and so on the event loop."""
+        """Return whether a frame is decoded within a few milliseconds, and so on the event loop."""
         ...
 
     def decode(self, frame: bytes | str) -> Sequence[ClientInput]:

@@ -5,8 +5,8 @@ lost: a file that is sent at once is read at the rate of the limit. Messages tha
 `MAX_EXCESS_S` on end are no burst; they would wait ever longer in buffers, so the client is closed.
 
 Messages may be few and costly, too. What it takes of the event loop to read them and to decide what
-follows is measured. A connection that took much of late lets all others go first (`idle_turns`),
-and one that takes more than its share is read later.
+follows is measured. A connection that used much of the event loop recently yields to all others
+(`event_loop.idle_turn`), and one that takes more than its share is read later.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ T = TypeVar("T")
 BURST_S = 1.0
 """As many messages as are allowed in so long may come at once: after a stall they do."""
 
-SOUND_SHARE = 0.1
-"""What a message counts that carries nothing but sound: it costs little, and browsers send one for
+AUDIO_MESSAGE_COST = 0.1
+"""What a message counts that carries nothing but audio: it costs little, and browsers send one for
 every 128 samples, 125 to 375 a second."""
 
 FREE_AUDIO_S = 60.0
@@ -149,13 +149,13 @@ class LoopShare:
             await asyncio.sleep(wait_s)
 
     @property
-    def took_much(self) -> bool:
-        """Whether the connection took so much of late that others go first."""
+    def is_over_quick_share(self) -> bool:
+        """True if the connection used so much recently that it yields to others."""
         return self._bucket is not None and self._bucket.missing(_now()) > self._quick_s
 
     async def give_way(self) -> None:
-        """Wait for an idle turn of the loop, if the connection took much of late."""
-        if self.took_much:
+        """Wait for an idle turn of the loop, if the connection used much recently."""
+        if self.is_over_quick_share:
             await idle_turn()
 
 
@@ -173,15 +173,15 @@ class RateLimiter:
         self._audio = TokenBucket(speed, FREE_AUDIO_S) if speed else None
         self._held_since: float | None = None
 
-    async def wait_for_message(self, sound: bool) -> None:
-        """Wait until a message, of nothing but `sound` or of more, is within the limit.
+    async def wait_for_message(self, audio_only: bool) -> None:
+        """Wait until a message, of nothing but audio or of more, is within the limit.
 
         Raises `ClientFault` when messages have come too fast for too long.
         """
         if self._messages is None:
             return
         now = _now()
-        wait_s = self._messages.take_tokens(SOUND_SHARE if sound else 1.0, now)
+        wait_s = self._messages.take_tokens(AUDIO_MESSAGE_COST if audio_only else 1.0, now)
         if not wait_s:
             self._held_since = None
             return

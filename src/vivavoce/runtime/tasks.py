@@ -59,7 +59,9 @@ class EngineTasks:
 
 
 def is_end(failure: BaseException) -> bool:
-    """Whether `failure` ends the calling task or the process, and is none of an engine's.
+    """Return whether `failure` cancels the calling task or ends the process.
+
+    Any other failure is an engine's own.
 
     A cancellation that was not asked for is one: something inside the engine cancelled itself.
     """
@@ -93,7 +95,7 @@ class EngineTimeout:
         self._timer = asyncio.get_running_loop().call_later(self._timeout_s, on_timeout)
 
     def stop_timer(self) -> None:
-        """Stop: the engine waits for us."""
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_S = 1.0
-HEALTH_CHECK_INTERVAL_S = 60
+PROBE_LIFETIME_S = 60
+"""How long the key written by `ping` stays."""
 
 
 class RedisStore:
@@ -37,11 +38,11 @@ class RedisStore:
     max_handles = MAX_HANDLES
 
     def __init__(
-        self, url: str, prefix: str = "vivavoce", patience_s: float = STORE_TIMEOUT_S
+        self, url: str, prefix: str = "vivavoce", timeout_s: float = STORE_TIMEOUT_S
     ) -> None:
         self._prefix = prefix
-        self._patience_s = patience_s
-        self._redis = _client(url, patience_s)
+        self._timeout_s = timeout_s
+        self._redis = _client(url, timeout_s)
         parts = urlsplit(url)
         self.name = f"redis {parts.hostname or ''}:{parts.port or 6379}{parts.path}"
         self._scripts: dict[str, Any] = {}
@@ -61,11 +62,11 @@ class RedisStore:
 
     async def ping(self) -> None:
         # A write, since a replica, or a server whose disk or memory is full, can still be read.
-        await self._do(self._redis.set(self._key("probe"), 1, ex=HEALTH_CHECK_INTERVAL_S))
+        await self._do(self._redis.set(self._key("probe"), 1, ex=PROBE_LIFETIME_S))
 
     async def aclose(self) -> None:
         with suppress(Exception):
-            async with asyncio.timeout(self._patience_s):
+            async with asyncio.timeout(self._timeout_s):
                 await self._redis.aclose()
 
     async def _do(self, call: Awaitable[T]) -> T:
@@ -73,7 +74,7 @@ class RedisStore:
         from redis.exceptions import RedisError
 
         try:
-            async with asyncio.timeout(self._patience_s):
+            async with asyncio.timeout(self._timeout_s):
                 return await call
         except (RedisError, OSError, TimeoutError) as error:
             raise StoreError(f"{self.name} cannot be used: {type(error).__name__}.") from error
@@ -190,7 +191,7 @@ class RedisStore:
         return float(await self._run(COUNT, now, *row))
 
 
-def _client(url: str, patience_s: float) -> Redis:
+def _client(url: str, timeout_s: float) -> Redis:
     try:
         from redis.asyncio import Redis
         from redis.asyncio.retry import Retry
@@ -204,7 +205,7 @@ def _client(url: str, patience_s: float) -> Redis:
         return Redis.from_url(
             url,
             socket_connect_timeout=CONNECT_TIMEOUT_S,
-            socket_timeout=patience_s,
+            socket_timeout=timeout_s,
             # Connections that a restart of the server has cut are made anew once, and what was
             # asked is asked again: scripts that count know a call by its number.
             retry=Retry(NoBackoff(), 1),

@@ -48,14 +48,12 @@ class SqliteStore:
     def __init__(
         self,
         path: Path,
-        patience_s: float = STORE_TIMEOUT_S,
+        timeout_s: float = STORE_TIMEOUT_S,
         busy_s: float = BUSY_TIMEOUT_S,
-        sweep_every: int = WRITES_PER_SWEEP,
     ) -> None:
         self.name = f"sqlite {path}"
         self._path = path
-        self._file = SqliteDatabase(path, patience_s, busy_s)
-        self._sweep_every = sweep_every
+        self._file = SqliteDatabase(path, timeout_s, busy_s)
         self._writes = 0
 
     async def start(self) -> None:
@@ -91,7 +89,7 @@ class SqliteStore:
     def _sweep_expired(self, db: sqlite3.Connection, now: float) -> None:
         """Delete expired rows, once in `WRITES_PER_SWEEP` writes."""
         self._writes += 1
-        if self._writes % self._sweep_every == 1:
+        if self._writes % WRITES_PER_SWEEP == 1:
             db.execute("DELETE FROM sessions WHERE expires <= ?", (now,))
             db.execute("DELETE FROM tokens WHERE expires + ? <= ?", (KEEP_EXPIRED_S, now))
             db.execute("DELETE FROM places WHERE expires <= ?", (now,))
@@ -266,15 +264,15 @@ class SqliteDatabase:
     """A connection to the file at `path`, on a thread of its own.
 
     The thread makes every call from its first statement to its last, for the whole process, so
-    calls stand in line; a call whose turn does not come within the port's patience fails. Going to
+    calls stand in line; a call whose turn does not come within `timeout_s` fails. Going to
     the thread and back once a call, and not once a statement, keeps the line short where the
     processor is busy with other work. A connection on which something failed is closed, and the
     next call makes a new one.
     """
 
-    def __init__(self, path: Path, patience_s: float, busy_s: float) -> None:
+    def __init__(self, path: Path, timeout_s: float, busy_s: float) -> None:
         self._path = path
-        self._patience_s, self._busy_s = patience_s, busy_s
+        self._timeout_s, self._busy_s = timeout_s, busy_s
         self._opened: sqlite3.Connection | None = None
         self._inode = 0
         self._thread: ThreadPoolExecutor | None = None
@@ -289,7 +287,7 @@ class SqliteDatabase:
             self._thread = ThreadPoolExecutor(1, "state")
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._patience_s):
+            async with asyncio.timeout(self._timeout_s):
                 return await loop.run_in_executor(self._thread, self._turn, work)
         except TimeoutError:
             raise StoreError("The state file is busy.") from None
@@ -301,7 +299,7 @@ class SqliteDatabase:
             return
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._patience_s):
+            async with asyncio.timeout(self._timeout_s):
                 await loop.run_in_executor(thread, self._drop)
         except TimeoutError:
             self._opened = None
@@ -347,7 +345,7 @@ class SqliteDatabase:
         self._inode = self._path.stat().st_ino
 
     def _is_there(self) -> bool:
-        """Whether the path still leads to the file that is open."""
+        """Return whether the path still leads to the file that is open."""
         try:
             return self._path.stat().st_ino == self._inode
         except FileNotFoundError:
