@@ -113,7 +113,7 @@ FILE = "[store]\nuse = 'sqlite'\n"
 async def test_a_running_server_heeds_keys_and_makes_tokens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keys, "FRESH_S", 0.0)
+    monkeypatch.setattr(keys, "KEY_CACHE_S", 0.0)
     async with serving(tmp_path, FILE) as server:
 
         async def run(*arguments: str) -> tuple[int, str, str]:
