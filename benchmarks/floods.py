@@ -1,6 +1,6 @@
 """What others notice of one client that floods the server.
 
-    python benchmarks/floods.py [FLOOD ...] [--seconds 9] [--talkers 6]     eleven minutes
+    python benchmarks/floods.py [FLOOD ...] [--seconds 8] [--talkers 6]     eleven minutes
 
 A server with the scripted profile runs in a process of its own; so do the talkers, whose first
 sound after a typed turn is measured, and the flood. The talkers are measured
@@ -182,12 +182,13 @@ class Bench:
     def compare(self, name: str) -> Row:
         """Measure one flood, and its floor, between two spans without either."""
         row = Row(name)
-        began = self._server_s()
+        began, cpu_began = time.monotonic(), self._server_s()
         row.alone += self.talkers.measured_for(self.seconds / 2)
-        alone_s = 2 * (self._server_s() - began)
-        began = self._server_s()
+        share_alone = (self._server_s() - cpu_began) / (time.monotonic() - began)
+        began, cpu_began = time.monotonic(), self._server_s()
         row.flooded, traffic = self._flooded(name, PORT, Traffic())
-        row.server_share = max(0.0, self._server_s() - began - alone_s) / self.seconds
+        talkers_s = share_alone * (time.monotonic() - began)
+        row.server_share = max(0.0, self._server_s() - cpu_began - talkers_s) / self.seconds
         row.outcome, row.flood_share = traffic.outcome, traffic.cpu_s / self.seconds
         time.sleep(SETTLE_S)
         with sinking(name, traffic) as port:
@@ -235,7 +236,7 @@ def sinking(name: str, plan: Traffic) -> Iterator[int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("floods", nargs="*", metavar="FLOOD", help=", ".join(FLOODS))
-    parser.add_argument("--seconds", type=float, default=9.0, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
     parser.add_argument("--talkers", type=int, default=6)
     parser.add_argument("--talk", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
