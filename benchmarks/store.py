@@ -1,4 +1,4 @@
-"""What it takes to write a session down and to take it up, against a bare write of the same bytes.
+"""Cost of saving and restoring a session, against a bare write of the same bytes.
 
     python benchmarks/store.py [redis://127.0.0.1:6379/0]
 

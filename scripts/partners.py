@@ -28,7 +28,7 @@ PACKAGES = {
 
 
 def main(arguments: list[str]) -> int:
-    """pytest's status; 2 for a framework that nobody knows."""
+    """pytest's status; 2 for an unknown framework."""
     at = arguments.index("--") if "--" in arguments else len(arguments)
     names, rest = arguments[:at] or list(PACKAGES), arguments[at + 1 :]
     if unknown := [name for name in names if name not in PACKAGES]:

@@ -37,7 +37,7 @@ def main() -> int:
     python = str(environment.ready())
     command = [python, "-m", "vivavoce", "demo", *sys.argv[1:]]
     if os.name != "nt":
-        # In our place, so that Ctrl-C and signals reach the server and nobody else.
+        # In our place, so that Ctrl-C and signals reach the server alone.
         os.execv(python, command)
     return subprocess.run(command).returncode
 

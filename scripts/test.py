@@ -26,6 +26,7 @@ which tests may still be skipped.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -55,7 +56,7 @@ CHECKS = (
 
 TIMEOUT = "--session-timeout"
 BESIDE = ("tests/conformance", "tests/e2e")
-"""What takes its time because somebody speaks, and little of a processor."""
+"""Tests in real time, which use little of a processor."""
 
 FUZZ = ("tests/fuzz",)
 FUZZ_S = "30"
@@ -126,14 +127,19 @@ def _run(python: Path, arguments: list[str]) -> bool:
 def _side_by_side(python: Path, arguments: list[str]) -> bool:
     """All tests in three lanes, then those that failed once more. Whether all passed."""
     began = time.monotonic()
+    limit_s = next(
+        (float(a.partition("=")[2]) for a in arguments if a.startswith(TIMEOUT)), math.inf
+    )
+    coverage = ROOT / ".pytest_cache" / "coverage.json"
+    coverage.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        outputs, reports = _run_lanes(python, arguments, Path(folder))
-        _say_coverage(ROOT / ".pytest_cache" / "coverage.json")
+        outputs, reports = _run_lanes(python, arguments, Path(folder), began + limit_s)
+        _say_coverage(coverage)
         counts = sum(map(closing_counts, outputs), Counter[str]())
         failed = {test: how for report in reports for test, how in report["failed"].items()}
         finished = all(report["finished"] for report in reports)
         passed = finished and not failed
-        if finished and 0 < len(failed) <= MOST_REPEATED:
+        if finished and 0 < len(failed) <= MOST_REPEATED and time.monotonic() < began + limit_s:
             output, report = _repeat(python, sorted(failed), Path(folder))
             if report["finished"]:
                 passed = not report["failed"]
@@ -149,9 +155,12 @@ def _side_by_side(python: Path, arguments: list[str]) -> bool:
 
 
 def _run_lanes(
-    python: Path, arguments: list[str], folder: Path
+    python: Path, arguments: list[str], folder: Path, ends_at: float
 ) -> tuple[list[list[str]], list[dict[str, Any]]]:
-    """The output and the report of each run; those of two lanes are shown after the third's."""
+    """The output and the report of each run; those of two lanes are shown after the third's.
+
+    `ends_at` is the moment of `time.monotonic` at which a session timeout for all of them is over.
+    """
     beside, fuzz, unit, others = (folder / each for each in ("beside", "fuzz", "unit", "others"))
     lane = [str(python), str(LANE)]
     pytest = ["--color=no", *arguments]
@@ -164,22 +173,29 @@ def _run_lanes(
         unit: [*pytest, *UNIT, *COVERAGE, "-o", "cache_dir=.pytest_cache/unit"],
         others: [*pytest, "-m", "not unit", *ignored],
     }
-    limit_s = next(
-        (float(a.partition("=")[2]) + OVERTIME_S for a in arguments if a.startswith(TIMEOUT)), None
-    )
+
+    def timeout(command: list[str]) -> tuple[list[str], float | None]:
+        """The command with what is left of the session timeout, and when it is killed."""
+        if ends_at == math.inf:
+            return command, None
+        left_s = max(1.0, ends_at - time.monotonic())
+        return [*command, f"{TIMEOUT}={left_s:.0f}"], left_s + OVERTIME_S
+
     with ExitStack() as stack:
         kept = {path: stack.enter_context(tempfile.TemporaryFile("w+")) for path in apart}
         started = [
             stack.enter_context(
-                _start([*lane, str(path), *command], kept[path], limit_s, 19 if path == fuzz else 0)
+                _start([*lane, str(path), *timed], kept[path], limit_s, 19 if path == fuzz else 0)
             )
             for path, command in apart.items()
+            for timed, limit_s in [timeout(command)]
         ]
         ends = {}
         outputs = []
         for path, command in shown.items():
             priority = 10 if path == unit else 0
-            with _start([*lane, str(path), *command], subprocess.PIPE, limit_s, priority) as ends[
+            timed, limit_s = timeout(command)
+            with _start([*lane, str(path), *timed], subprocess.PIPE, limit_s, priority) as ends[
                 path
             ]:
                 outputs.append(list(_echo(ends[path])))

@@ -1,4 +1,4 @@
-"""Easy facts: any adult knows most of them, and a wrong answer is heard at once."""
+"""Questions about common facts, with their answers."""
 
 from __future__ import annotations
 

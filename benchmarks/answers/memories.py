@@ -1,4 +1,4 @@
-"""Something told two to four turns before has to be known; I and you must not be confused.
+"""Questions about facts told two to four turns earlier; I and you must not be confused.
 
 The answers in between are given, so that every model remembers the same conversation.
 """

@@ -1,4 +1,4 @@
-"""Results of functions that have to be reported in speech, without inventing anything."""
+"""Function results that the model must report in speech without inventing anything."""
 
 from __future__ import annotations
 

@@ -10,14 +10,14 @@
     │   └── EngineMissing   a part is not installed or not fetched: says what to do
     │       └── NamespacesForbidden   the kernel lets this user make no sandbox
     ├── StoreError          the state store cannot be used: talk goes on, not resumable meanwhile
-    ├── ToolError           a tool that the server runs failed: the model is told, the turn goes on
+    ├── ToolError           a tool that the server runs failed: the model gets the error
     │   └── PageError       a page could not be read: PagePaywalled, PageRefused (tools.ssrf)
-    ├── ServerUnreachable   a client of ours finds no server (client)
+    ├── ServerUnreachable   the bundled client finds no server (client)
     │   └── ServerUntrusted       its certificate cannot be verified
     ├── SessionClosed       the server ended a client's session (client)
     └── CliError            what a command prints when it ends: code, problem, fix, status (cli)
 
-Anything else that escapes is a bug of ours: the connection closes with 1011 and the
+Anything else that escapes is a bug: the connection closes with 1011 and the
 flight recorder is kept.
 """
 

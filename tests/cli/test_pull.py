@@ -120,6 +120,18 @@ def test_a_failure_is_a_sentence_and_a_fix(known: list[Weights], shelf: Shelf) -
     assert "Traceback" not in result.output
 
 
+@pytest.mark.parametrize("command", [["pull", "toy"], ["serve"]])
+def test_a_cache_that_cannot_be_read_is_a_sentence_and_a_fix(
+    known: list[Weights], monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setattr(silero, "required_weights", lambda _: ("toy",))
+    monkeypatch.setenv("XDG_CACHE_HOME", "/" + "a" * 5000)
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 1
+    assert "The folder of weights can't be read: File name too long." in result.output
+    assert "Check XDG_CACHE_HOME and its permissions." in result.output
+
+
 def test_an_unknown_name_lists_the_known_ones(known: list[Weights]) -> None:
     result = run("whisper")
     assert result.exit_code == 1

@@ -1,4 +1,4 @@
-"""A nurse on a hospital ward, and somebody with a fitness tracker.
+"""Tool sets and utterances: a nurse on a hospital ward, and somebody with a fitness tracker.
 
 The ward declares in the API's own schema form; the tracker's descriptions are docstrings.
 """

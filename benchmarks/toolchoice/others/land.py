@@ -1,4 +1,4 @@
-"""A farmer's yard, and the observatory of an astronomy club.
+"""Tool sets and utterances: a farmer's yard, and the observatory of an astronomy club.
 
 The farm declares by `parametersJsonSchema`, partly without descriptions; the observatory's
 descriptions are instructions when to call.

@@ -1,4 +1,4 @@
-"""A recording studio, a game master's table, and a museum's guide.
+"""Tool sets and utterances: a recording studio, a game master's table, and a museum's guide.
 
 The studio's descriptions are a few words, the game's are second person, the museum has none.
 """

@@ -1,4 +1,4 @@
-"""A car that listens, and a robot that cooks.
+"""Tool sets and utterances: a car that listens, and a robot that cooks.
 
 Many functions without parameters beside others with several; descriptions of very unequal length.
 """

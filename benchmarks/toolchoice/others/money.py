@@ -1,4 +1,4 @@
-"""A bank's telephone service, and a travel agency's desk.
+"""Tool sets and utterances: a bank's telephone service, and a travel agency's desk.
 
 Both have nested objects; the bank's enums are in capitals, the travel desk's texts are long.
 """

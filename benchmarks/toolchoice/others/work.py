@@ -1,4 +1,4 @@
-"""A warehouse with headsets, and the office of a school.
+"""Tool sets and utterances: a warehouse with headsets, and the office of a school.
 
 The warehouse has names in camel case and clipped descriptions in capitals; the school's
 descriptions hold examples of what people say.

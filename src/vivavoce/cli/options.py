@@ -41,7 +41,7 @@ class ServerAddress:
 def server_address(config: Config, url: str = "") -> ServerAddress:
     """Return the address of the configured server, or of the one at `url`.
 
-    A port of ours on this machine speaks TLS too, and Python's SDK nothing else, so that the
+    The server's port on this machine speaks TLS too, and Python's SDK nothing else, so that the
     `http` address of one becomes the `https` one. Raises `ConfigError` for a bad `url`.
     """
     if url:

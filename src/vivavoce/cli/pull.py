@@ -30,10 +30,9 @@ from vivavoce.engines import registry, weights_download
 from vivavoce.engines.weights import (
     Weights,
     format_megabytes,
-    is_present,
     locate,
 )
-from vivavoce.errors import EngineMissing
+from vivavoce.errors import ConfigError, EngineMissing
 
 COLUMNS = ("name", "content", "version", "source", "sha256", "license", "bytes", "folder")
 
@@ -56,10 +55,11 @@ def pull(
         return
     try:
         wanted = [registry.find_weights(name) for name in names or weights_in_use(settings)]
-        absent = [each for each in wanted if not is_present(each, settings.weights)]
-        fetch_weights(console, [weights.name for weights in wanted], settings.weights)
+        in_use = [weights.name for weights in wanted]
+        absent = _find_missing(in_use, settings.weights)
+        fetch_weights(console, in_use, settings.weights)
     except EngineMissing as error:
-        problem = str(error).removesuffix(error.fix).strip()
+        problem = f"{error.engine}: {error.problem}"
         raise CliError(ErrorCode.WEIGHTS_MISSING, problem, error.fix) from None
     for weights in wanted:
         state = "fetched" if weights in absent else "already here"
@@ -71,13 +71,14 @@ def fetch_weights(
 ) -> None:
     """Fetch what is missing, after a line about it, with one progress bar on a terminal.
 
-    `overrides` names folders of the user's own. Raises `EngineMissing`.
+    `overrides` names folders of the user's own. Raises `EngineMissing`, and `ConfigError` for a
+    folder of weights that can't be read.
     """
 
     def say(line: str) -> None:
         console.print(as_typed(line))
 
-    absent = registry.missing_weights(names, overrides)
+    absent = _find_missing(names, overrides)
     if not absent:
         return
     try:
@@ -94,6 +95,17 @@ def fetch_weights(
     except KeyboardInterrupt:
         say("Interrupted. What has arrived is kept: the same command continues from there.")
         raise
+
+
+def _find_missing(names: list[str], overrides: Mapping[str, str | Path] | None) -> list[Weights]:
+    """List the weights that are not here. Raises `ConfigError` for a folder that can't be read."""
+    try:
+        return registry.missing_weights(names, overrides)
+    except OSError as error:
+        raise ConfigError(
+            f"The folder of weights can't be read: {error.strerror}.",
+            "Check XDG_CACHE_HOME and its permissions.",
+        ) from None
 
 
 def _progress_bar(console: Console) -> Progress:

@@ -116,7 +116,7 @@ class MoonshineNetwork:
     """The three graphs and the vocabulary. Holds no state of a stream; any thread may call it."""
 
     def __init__(self, folder: Path) -> None:
-        """Load the files of `graphs.CONVERTED_FILES`. Raises `EngineMissing`, `EngineError`."""
+        """Load `moonshine_graphs.CONVERTED_FILES`. Raises `EngineMissing`, `EngineError`."""
         try:
             self._embedding = np.load(folder / EMBEDDING, mmap_mode="r")
             self._vocabulary = read_vocabulary((folder / TOKENIZER).read_bytes())

@@ -220,7 +220,7 @@ class McpConnection:
                 raise self._error("did not take these arguments", words) from error
             raise self._error(f"reported an error ({error.code})") from error
         except Exception as error:
-            # The library may fail on a stranger's answer. The words stay out of the log: they may
+            # The library may fail on an invalid answer. The words stay out of the log: they may
             # hold what somebody said.
             facts = {"server": self.spec.name, "problem": type(error).__name__}
             log.warning("MCP answer is not understood", extra=facts)

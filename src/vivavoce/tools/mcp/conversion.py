@@ -1,6 +1,6 @@
 """Convert MCP tools to function declarations, and MCP results to tool outcomes.
 
-The list is a stranger's: it may be endless, hold thousands of tools, and schemas that are none,
+The list is untrusted: it may be endless, hold thousands of tools, and schemas that are none,
 are huge, or lead to other hosts (a validator would fetch them). What can't be offered is left
 out and logged; the rest works. A schema is held to the same rules as one of a client's.
 
