@@ -161,6 +161,12 @@ def test_a_setting_of_several_types_is_one_mistake_and_tables_are_not_shown(alon
     ]
 
 
+def test_a_setting_that_is_missing_is_named(alone: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(written(alone, '[profiles.x]\ndetector = "energy"\nrecognizer = "tones"\n'))
+    assert error.value.problem == "profiles.x.responder: this setting is missing."
+
+
 def test_a_switch_may_still_be_a_word_in_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIVAVOCE_TOOLS__URL", "true")
     monkeypatch.setenv("VIVAVOCE_TOOLS__SEARCH", '{"use": "searxng"}')

@@ -239,6 +239,8 @@ def _format_error(error: ErrorDetails, root: type[BaseModel]) -> str:
     if error["type"] == "extra_forbidden":
         near = _nearest_setting(place, root)
         return f"{where}: there is no such setting" + (f"; did you mean `{near}`?" if near else ".")
+    if error["type"] == "missing":
+        return f"{where}: this setting is missing."
     given = "" if "keys" in place else f", not {_shown_value(error['input'])}"
     return f"{where}: {WORDS.get(error['type'], error['msg'])}{given}."
 
