@@ -267,7 +267,7 @@ def _start(
         stdout=output,
         stderr=subprocess.STDOUT,
         text=True,
-        start_new_session=True,
+        process_group=0,  # a session of its own would make `priority` void where Linux groups by it
     ) as process:
         killing = threading.Timer(limit_s or threading.TIMEOUT_MAX, _signal, (process, "SIGKILL"))
         killing.daemon = True
