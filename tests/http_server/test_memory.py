@@ -28,16 +28,19 @@ UPGRADE = (
 UNFINISHED = b"\x81\xff" + (1 << 20).to_bytes(8) + bytes(4) + bytes(900_000)
 
 
-@pytest.fixture
-def _no_collection() -> Iterator[None]:
+@pytest.fixture(name="held")
+def _held() -> Iterator[Callable[[], list[str]]]:
+    """What is held since the test began, without any collection; a failed test keeps its own."""
     gc.collect()
     gc.disable()
-    yield
+    earlier = _instances()
+    known = {id(each) for each in earlier}
+    yield lambda: [type(each).__name__ for each in _instances() if id(each) not in known]
     gc.enable()
 
 
-def held() -> list[str]:
-    return [type(each).__name__ for each in gc.get_objects() if isinstance(each, HELD)]
+def _instances() -> list[object]:
+    return [each for each in gc.get_objects() if isinstance(each, HELD)]
 
 
 async def leave(client: Client) -> None:
@@ -75,9 +78,8 @@ async def leave_a_message_unfinished(client: Client) -> None:
     [leave, vanish, vanish_in_mid_turn, break_the_protocol, break_a_frame,
      leave_a_message_unfinished],
 )  # fmt: skip
-@pytest.mark.usefixtures("_no_collection")
 async def test_a_session_is_freed_when_its_connection_ends(
-    tmp_path: Path, end: Callable[[Client], Awaitable[None]]
+    tmp_path: Path, held: Callable[[], list[str]], end: Callable[[Client], Awaitable[None]]
 ) -> None:
     async with serving(tmp_path) as server:
         async with connected(server) as client:
@@ -90,9 +92,8 @@ async def test_a_session_is_freed_when_its_connection_ends(
         await until(lambda: not held(), wait_s=10.0)
 
 
-@pytest.mark.usefixtures("_no_collection")
 async def test_an_unfinished_first_message_is_freed_when_its_connection_ends(
-    tmp_path: Path,
+    tmp_path: Path, held: Callable[[], list[str]]
 ) -> None:
     async with serving(tmp_path) as server:
         _, writer = await asyncio.open_connection(*server.listener.address)
@@ -110,8 +111,9 @@ async def ended(server: Server) -> None:
     )
 
 
-@pytest.mark.usefixtures("_no_collection")
-async def test_a_handshake_that_cannot_be_parsed_leaves_nothing(tmp_path: Path) -> None:
+async def test_a_handshake_that_cannot_be_parsed_leaves_nothing(
+    tmp_path: Path, held: Callable[[], list[str]]
+) -> None:
     async with serving(tmp_path) as server:
         reader, writer = await asyncio.open_connection(*server.listener.address)
         writer.write(UPGRADE[:-2] + b"A: " + b"b" * 9000 + b"\r\n\r\n")
