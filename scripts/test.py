@@ -6,10 +6,9 @@
 
 Without arguments of its own pytest runs in three lanes, side by side: the tests of `BESIDE`, which
 mostly wait for real conversations; those of `FUZZ`, at the lowest priority, which take what two
-cores have left over; and the unit suite, whose branch coverage is measured, with all others after
-it. What one run shares with itself (a server for the whole session, say) is not shared with
-another, and they must not want the same port, folder or package at the same time. The output of the
-third lane is seen as it comes, that of the first two after it.
+cores have left over; and all others. What one run shares with itself (a server for the whole
+session, say) is not shared with another, and they must not want the same port, folder or package at
+the same time. The output of the third lane is seen as it comes, that of the first two after it.
 
 If at most `MOST_REPEATED` tests failed, they run once more on the machine that is quiet then, one
 after the other. One that passes there was starved of the processor: it is listed as "passed alone",
@@ -72,11 +71,6 @@ REPEAT_S = 300
 OVERTIME_S = 180
 """After its session timeout plus this, a lane that has not ended is killed."""
 
-UNIT = ("-m", "unit", "-n", "2", "--dist", "loadfile")
-"""In two processes, of less priority than the conversations beside them."""
-
-COVERAGE = ("--cov=vivavoce", "--cov-branch", "--cov-report=json:.pytest_cache/coverage.json")
-
 CLOSING = re.compile(r"^=+ .* in [0-9.]+s")
 FAULT = re.compile(r"^(FAILED|ERROR) ")
 KINDS = ("failed", "passed", "skipped", "xfailed", "xpassed", "warning", "error")
@@ -130,11 +124,8 @@ def _side_by_side(python: Path, arguments: list[str]) -> bool:
     limit_s = next(
         (float(a.partition("=")[2]) for a in arguments if a.startswith(TIMEOUT)), math.inf
     )
-    coverage = ROOT / ".pytest_cache" / "coverage.json"
-    coverage.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         outputs, reports = _run_lanes(python, arguments, Path(folder), began + limit_s)
-        _say_coverage(coverage)
         counts = sum(map(closing_counts, outputs), Counter[str]())
         failed = {test: how for report in reports for test, how in report["failed"].items()}
         finished = all(report["finished"] for report in reports)
@@ -161,18 +152,14 @@ def _run_lanes(
 
     `ends_at` is the moment of `time.monotonic` at which a session timeout for all of them is over.
     """
-    beside, fuzz, unit, others = (folder / each for each in ("beside", "fuzz", "unit", "others"))
+    beside, fuzz, others = (folder / each for each in ("beside", "fuzz", "others"))
     lane = [str(python), str(LANE)]
     pytest = ["--color=no", *arguments]
     apart = {
         beside: [*pytest, *BESIDE, "-o", "cache_dir=.pytest_cache/beside"],
         fuzz: [*pytest, *FUZZ, "-o", "cache_dir=.pytest_cache/fuzz", "-rP"],
     }
-    ignored = [f"--ignore={path}" for path in (*BESIDE, *FUZZ)]
-    shown = {
-        unit: [*pytest, *UNIT, *COVERAGE, "-o", "cache_dir=.pytest_cache/unit"],
-        others: [*pytest, "-m", "not unit", *ignored],
-    }
+    rest = [*pytest, *(f"--ignore={path}" for path in (*BESIDE, *FUZZ))]
 
     def timeout(command: list[str]) -> tuple[list[str], float | None]:
         """The command with what is left of the session timeout, and when it is killed."""
@@ -190,22 +177,16 @@ def _run_lanes(
             for path, command in apart.items()
             for timed, limit_s in [timeout(command)]
         ]
-        ends = {}
-        outputs = []
-        for path, command in shown.items():
-            priority = 10 if path == unit else 0
-            timed, limit_s = timeout(command)
-            with _start([*lane, str(path), *timed], subprocess.PIPE, limit_s, priority) as ends[
-                path
-            ]:
-                outputs.append(list(_echo(ends[path])))
+        timed, limit_s = timeout(rest)
+        with _start([*lane, str(others), *timed], subprocess.PIPE, limit_s) as shown:
+            outputs = [list(_echo(shown))]
         for (path, output), process in zip(kept.items(), started, strict=True):
             process.wait()
             output.seek(0)
             outputs.append(output.readlines())
             say(f"--- {path.name}")
             say("".join(outputs[-1]).rstrip("\n"))
-    ends |= dict(zip(kept, started, strict=True))
+    ends = {others: shown, **dict(zip(kept, started, strict=True))}
     return outputs, [read_report(path, process) for path, process in ends.items()]
 
 
@@ -225,24 +206,6 @@ def _say_passed_alone(failed: dict[str, Any], again: Iterable[str]) -> None:
         say("    It failed beside the others:")
         for line in failed[test]["lines"]:
             say(f"    {line}")
-
-
-def _say_coverage(path: Path) -> None:
-    """Print the unit suite's coverage of lines and branches, by package."""
-    if not path.exists():
-        return
-    found: dict[str, Counter[str]] = {}
-    for name, file in json.loads(path.read_text())["files"].items():
-        package = Path(name.rpartition("vivavoce/")[2]).parts[0].removesuffix(".py")
-        for key in (package, "all"):
-            found.setdefault(key, Counter()).update(file["summary"])
-    shares = {
-        key: (counts["covered_lines"] + counts["covered_branches"])
-        / (counts["num_statements"] + counts["num_branches"] or 1)
-        for key, counts in sorted(found.items())
-    }
-    listed = ", ".join(f"{key} {share:.0%}" for key, share in shares.items())
-    say(f"coverage of lines and branches by the unit suite: {listed}")
 
 
 def read_report(path: Path, process: subprocess.Popen[str]) -> dict[str, Any]:

@@ -129,8 +129,6 @@ def lanes(
     monkeypatch.setattr(script, "ROOT", tmp_path)
     monkeypatch.setattr(script, "BESIDE", ("slow",))
     monkeypatch.setattr(script, "FUZZ", ("fuzz",))
-    monkeypatch.setattr(script, "UNIT", ("-m", "unit"))
-    monkeypatch.setattr(script, "COVERAGE", ())
     monkeypatch.delenv("VIVAVOCE_FUZZ_S", raising=False)
     # Each run is a process, and most of its time would go into plug-ins that it does not use.
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
@@ -139,7 +137,7 @@ def lanes(
 
 
 def test_without_arguments_three_lanes_are_one(lanes: Lanes) -> None:
-    """Two folders beside the others, the unit suite and the rest: each test once."""
+    """Two folders beside the others: each test once."""
     passed, printed, closing = lanes.run()
     assert passed
     assert closing == "5 passed, 1 skipped"
