@@ -110,7 +110,7 @@ class ToolError(VivavoceError):
     `tool` is its registry name (`search.searxng`), for the log. `problem` is one sentence for the
     model, which may pass it on: no address, key or path of this machine stands in it, and nothing
     of the arguments, since it is logged. `words` are an outside service's own about it, which may
-    repeat what somebody said: they are for the model, and personal in the log.
+    repeat what was said: they are for the model, and personal in the log.
     """
 
     code = "E-TOOL-FAILED"

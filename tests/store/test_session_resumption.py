@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from serving import TRANSCRIBED, Json, begin, connected, handle, serving, talk, until
-from vivavoce.config.loading import load_config
 from vivavoce.domain.ids import SessionId
 from vivavoce.errors import StoreError
-from vivavoce.runtime.session_registry import RENEW_EVERY_S
-from vivavoce.server import Server
 from vivavoce.store.memory import MemoryStore
 from vivavoce.store.port import SavedSession
 
@@ -49,25 +44,6 @@ class FlakyStore(MemoryStore):
     def _check(self) -> None:
         if self.away:
             raise StoreError("The store is away.")
-
-
-@asynccontextmanager
-async def server_on(
-    store: MemoryStore, folder: Path, renew_leases_s: float = RENEW_EVERY_S, **flags: Any
-) -> AsyncIterator[Server]:
-    """One of several servers that share a store."""
-    chosen = {"profile": "scripted", "server.port": 0, "server.drain_s": 0.2, **flags}
-    server = Server(
-        load_config(None, chosen),
-        folder=folder / "tls",
-        store=store,
-        renew_leases_s=renew_leases_s,
-    )
-    await server.start()
-    try:
-        yield server
-    finally:
-        await server.stop()
 
 
 def left_s(message: Json) -> float:
@@ -175,8 +151,8 @@ async def test_the_newest_takes_over_what_the_older_was_in_the_midst_of(tmp_path
 async def test_the_newest_wins_over_processes_too(tmp_path: Path) -> None:
     store = FlakyStore()
     async with (
-        server_on(store, tmp_path, renew_leases_s=0.05) as one,
-        server_on(store, tmp_path) as other,
+        serving(tmp_path, store=store, renew_leases_s=0.05) as one,
+        serving(tmp_path, store=store) as other,
         connected(one) as old,
         connected(other) as new,
     ):
@@ -191,7 +167,7 @@ async def test_the_newest_wins_over_processes_too(tmp_path: Path) -> None:
 async def test_a_store_that_goes_and_comes_back_in_mid_conversation(tmp_path: Path) -> None:
     store = FlakyStore()
     async with (
-        server_on(store, tmp_path, renew_leases_s=0.05) as server,
+        serving(tmp_path, store=store, renew_leases_s=0.05) as server,
         connected(server) as client,
     ):
         await begin(client)
@@ -229,7 +205,7 @@ async def test_a_connection_that_drops_in_mid_answer_keeps_what_was_asked(tmp_pa
 
 async def test_a_server_that_goes_away_leaves_sessions_to_the_next(tmp_path: Path) -> None:
     store = FlakyStore()
-    async with server_on(store, tmp_path) as old, server_on(store, tmp_path) as new:
+    async with serving(tmp_path, store=store) as old, serving(tmp_path, store=store) as new:
         async with connected(old) as client:
             await begin(client)
             await handle(client)

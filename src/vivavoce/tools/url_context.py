@@ -5,7 +5,7 @@ in that order, with a true status. What the model gets is cut to a length that l
 conversation, and says so where it was cut.
 
 A page may be written to give the model orders, and an address may be written to carry what the
-model knows to whoever runs the host. The first can't be kept out of text; the second can be
+model knows to the operator of the host. The first can't be kept out of text; the second can be
 narrowed, by `allow_hosts` and by reading only addresses that others than the model have named,
 since these can carry nothing that was not in them before. An address counts as named
 

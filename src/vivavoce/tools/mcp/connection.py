@@ -15,7 +15,7 @@ Closing is bounded twice: a server is asked to stop, and what does not end is ca
 together take less than a conversation gives its parts for closing (2 s), and for a program less
 than the server gives its engines (5 s).
 
-What a server says of a failure may repeat what somebody said: it reaches the model and not the log.
+What a server says of a failure may repeat what was said: it reaches the model and not the log.
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ class McpConnection:
             raise self._error(f"reported an error ({error.code})") from error
         except Exception as error:
             # The library may fail on an invalid answer. The words stay out of the log: they may
-            # hold what somebody said.
+            # hold what was said.
             facts = {"server": self.spec.name, "problem": type(error).__name__}
             log.warning("MCP answer is not understood", extra=facts)
             raise self._error("gave an answer that is not understood") from error
