@@ -14,13 +14,13 @@ from websockets.server import ServerProtocol
 
 from vivavoce.http.bounded_protocol import (
     FRAGMENT_BYTES,
-    LONGEST_S,
+    IDLE_TURN_READ_S,
+    MAX_READ_S,
+    MIN_PAUSE_S,
+    MIN_READ_BYTES,
     READ_BURST_S,
     READ_QUICK_S,
     READ_SHARE,
-    SHORTEST_PAUSE_S,
-    SMALLEST_READ,
-    TURN_S,
     FrameSplitter,
     ReadPace,
     trim_heap,
@@ -54,7 +54,7 @@ def test_reads_take_their_share_of_the_loop_after_a_burst() -> None:
     burst = int(READ_BURST_S / 0.0001)
     assert run_virtually(run(burst - 1, 0.0001)) == 0
     long = run_virtually(run(10 * burst, 0.0001))
-    assert long == pytest.approx(9 * READ_BURST_S / READ_SHARE, abs=2 * SHORTEST_PAUSE_S)
+    assert long == pytest.approx(9 * READ_BURST_S / READ_SHARE, abs=2 * MIN_PAUSE_S)
 
 
 @pytest.mark.parametrize(("taken_s", "others"), [(READ_QUICK_S / 2, 0), (2 * READ_QUICK_S, 10)])
@@ -70,7 +70,7 @@ def test_others_go_before_a_connection_whose_reads_took_much(taken_s: float, oth
                 await asyncio.sleep(0)
 
         other = asyncio.create_task(go())
-        await connection.read(1, TURN_S)
+        await connection.read(1, IDLE_TURN_READ_S)
         before = steps
         await other
         return before
@@ -85,7 +85,7 @@ def test_bytes_that_come_one_by_one_gather_while_their_connection_pauses() -> No
         for _ in range(100):
             before = asyncio.get_running_loop().time()
             await connection.read(1, 0.00002)
-            pauses += asyncio.get_running_loop().time() >= before + SHORTEST_PAUSE_S
+            pauses += asyncio.get_running_loop().time() >= before + MIN_PAUSE_S
         return pauses
 
     assert run_virtually(run()) == 2
@@ -94,11 +94,11 @@ def test_bytes_that_come_one_by_one_gather_while_their_connection_pauses() -> No
 @pytest.mark.parametrize(
     ("taken", "size"),
     [
-        ([LONGEST_S], 4096),
-        ([8 * LONGEST_S], 512),
-        ([8 * LONGEST_S, LONGEST_S / 2], 1024),
-        ([8 * LONGEST_S, *[0.0] * 9], 4096),
-        ([100 * LONGEST_S], SMALLEST_READ),
+        ([MAX_READ_S], 4096),
+        ([8 * MAX_READ_S], 512),
+        ([8 * MAX_READ_S, MAX_READ_S / 2], 1024),
+        ([8 * MAX_READ_S, *[0.0] * 9], 4096),
+        ([100 * MAX_READ_S], MIN_READ_BYTES),
     ],
 )
 def test_costly_reads_become_small_and_quick_ones_large_again(
@@ -116,7 +116,7 @@ def test_costly_reads_become_small_and_quick_ones_large_again(
 def test_after_a_large_read_no_more_is_read_than_is_paced() -> None:
     async def run() -> int:
         connection = Reads(largest=2048)
-        await connection.read(64 * 1024, 2 * LONGEST_S)
+        await connection.read(64 * 1024, 2 * MAX_READ_S)
         return connection.pace.size
 
     assert run_virtually(run()) == 2048

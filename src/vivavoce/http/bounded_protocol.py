@@ -34,19 +34,19 @@ READ_SHARE = 0.1
 """Share of the event loop that reading from one connection may take."""
 
 READ_BURST_S = 0.02
-"""Taken at once without a pause: a picture of 20 MB."""
+"""Time of reading at once without a pause: a picture of 20 MB."""
 
 READ_QUICK_S = 0.004
-"""Of the burst, what is read without giving way: a microphone takes a tenth of it in a second."""
+"""Part of the burst read without giving way; a microphone takes a tenth of it in a second."""
 
-TURN_S = 0.00025
-"""What is read in one idle turn of the loop: to wait for one takes a tenth of a millisecond."""
+IDLE_TURN_READ_S = 0.00025
+"""Time of reading in one idle turn of the loop; to wait for one takes a tenth of a millisecond."""
 
-LONGEST_S = 0.0005
-"""Longest read; the next one of a connection that took longer is smaller."""
+MAX_READ_S = 0.0005
+"""Time of one read; the next one of a connection that took longer is smaller."""
 
-SMALLEST_READ = 256
-SHORTEST_PAUSE_S = 0.01
+MIN_READ_BYTES = 256
+MIN_PAUSE_S = 0.01
 """Long enough that bytes which arrive one by one are read together."""
 
 
@@ -79,10 +79,10 @@ class ReadPace:
         taken_s = self._processor_s() - self._began
         self._since_turn_s += taken_s
         self._share.count_work(taken_s)
-        if taken_s > LONGEST_S:
+        if taken_s > MAX_READ_S:
             # A read within a large frame may have been larger than all that are paced.
-            quick = int(count * LONGEST_S / taken_s)
-            self.size = max(SMALLEST_READ, min(self._largest, quick))
+            quick = int(count * MAX_READ_S / taken_s)
+            self.size = max(MIN_READ_BYTES, min(self._largest, quick))
         else:
             self.size = min(self._largest, 2 * self.size)
 
@@ -99,13 +99,13 @@ class ReadPace:
     def pause_reading(self, resume: Callable[[], None]) -> bool:
         """Return whether to stop reading until `resume` is called, in an idle turn of the loop.
 
-        That is so once reading took much of late, and later still when the share is spent.
+        That is so after expensive reads, and for longer when the share is spent.
         """
         if self._wait is None:
             if wait_s := self._share.debt_s():
-                wait_s += SHORTEST_PAUSE_S
+                wait_s += MIN_PAUSE_S
                 self._wait = self._loop.call_later(wait_s, self._resume_when_idle, resume)
-            elif self._share.is_over_quick_share and self._since_turn_s >= TURN_S:
+            elif self._share.is_over_quick_share and self._since_turn_s >= IDLE_TURN_READ_S:
                 self._resume_when_idle(resume)
         return self.paused
 
@@ -198,10 +198,10 @@ class FrameSplitter(StreamReader):
 
 # --- freed memory --------------------------------------------------------------------------------
 
-MUCH_BYTES = 1024 * 1024
-"""Received bytes of a connection for which it matters."""
+TRIM_AFTER_BYTES = 1024 * 1024
+"""Received bytes of a connection from which on freed memory is returned."""
 
-DELAY_S = 5.0
+TRIM_DELAY_S = 5.0
 """Delay after such a connection: what its session held is freed by then, and one call serves many
 connections. It takes a fifth of a millisecond for each megabyte, in a thread."""
 
@@ -216,7 +216,7 @@ def return_memory_later(loop: asyncio.AbstractEventLoop) -> None:
     """
     if loop not in _expected:
         _expected.add(loop)
-        loop.call_later(DELAY_S, _return_memory, loop)
+        loop.call_later(TRIM_DELAY_S, _return_memory, loop)
 
 
 def _return_memory(loop: asyncio.AbstractEventLoop) -> None:
@@ -340,7 +340,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
             if timer is not None:
                 timer.cancel()
         self.slot.release()
-        if self._received > MUCH_BYTES:
+        if self._received > TRIM_AFTER_BYTES:
             return_memory_later(self.loop)
 
 
