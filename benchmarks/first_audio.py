@@ -28,10 +28,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))  # the root, for a script
 
 import numpy as np
-from benchmarks.live_server import run_server, synthesize
+from benchmarks.live_server import run_server
 from rich.console import Console
 from rich.table import Table
 
+from vivavoce.bench.speech import synthesize_texts
 from vivavoce.client.audio import ClockSpeaker, FileMicrophone
 from vivavoce.client.conversation import ClientConversation
 from vivavoce.client.messages import SessionOptions
@@ -80,7 +81,7 @@ def speech_end_ms(pcm: bytes) -> float:
 
 async def ask(url: str, turns: int, silence_ms: int | None) -> list[Asked]:
     """Put spoken questions one after the other; raises `SystemExit` if one is not answered."""
-    sounds = await synthesize(QUESTIONS)
+    sounds = await synthesize_texts(QUESTIONS)
     options = SessionOptions(instruction="Answer in one short sentence.", silence_ms=silence_ms)
     async with connect(ServerEndpoint(url), options) as session:
         conversation = ClientConversation(session, ClockSpeaker())

@@ -25,8 +25,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the root, for a script
 
 import psutil
 from benchmarks.first_audio import QUESTIONS
-from benchmarks.live_server import LiveServer, run_server, synthesize
+from benchmarks.live_server import LiveServer, run_server
 
+from vivavoce.bench.speech import synthesize_texts
 from vivavoce.client.audio import ClockSpeaker, FileMicrophone
 from vivavoce.client.conversation import ClientConversation
 from vivavoce.client.messages import SessionOptions
@@ -89,7 +90,7 @@ async def converse(url: str, pcm: bytes, delay_s: float) -> list[int]:
 
 async def measure(server: LiveServer, count: int, turns: int, period_s: float) -> Load:
     """`count` conversations of `turns` questions each, at the same time."""
-    sounds = await synthesize(QUESTIONS)
+    sounds = await synthesize_texts(QUESTIONS)
     process = psutil.Process(server.process_id)
     before, began = cpu_seconds(process), time.monotonic()
     latencies = await asyncio.gather(

@@ -44,6 +44,10 @@ ALLOWED: dict[str, set[str]] = {
     },
     "metrics": {"domain", "errors", "runtime.turn_metrics"},
     "client": {"client", "domain", "errors", "install_hints"},
+    "bench": {
+        "bench", "client", "domain", "errors", "install_hints", "engines.ports", "engines.registry",
+        "engines.scripted",
+    },
     "config": {"domain", "errors", "core.settings", "config"},
     "server": {
         "config", "domain", "errors", "core", "protocol", "engines", "runtime", "http", "metrics",
@@ -52,7 +56,7 @@ ALLOWED: dict[str, set[str]] = {
     "logs": {"domain", "errors"},
     "testing": {"domain", "errors", "engines", "testing", "store.port"},
     "cli": {
-        "server", "client", "config", "domain", "errors", "engines", "http",
+        "server", "bench", "client", "config", "domain", "errors", "engines", "http",
         "cli", "logs", "tools", "store",
     },
     "__main__": {"cli"},

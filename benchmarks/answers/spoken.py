@@ -8,8 +8,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.live_server import run_server, synthesize
+from benchmarks.live_server import run_server
 
+from vivavoce.bench.speech import synthesize_texts
 from vivavoce.client.audio import ClockSpeaker, FileMicrophone, wait_until_played
 from vivavoce.client.conversation import ClientConversation
 from vivavoce.client.messages import SessionClosed, SessionOptions
@@ -54,7 +55,7 @@ async def converse(
 async def converse_with_all(url: str, limit: int) -> list[list[tuple[str, str]]]:
     """The turns of every persona, all talking to one server at the same time."""
     lines = [persona.lines[:limit] for persona in PERSONAS]
-    sounds = [await synthesize(each) for each in lines]
+    sounds = [await synthesize_texts(each) for each in lines]
     talks = map(converse, [url] * len(PERSONAS), PERSONAS, lines, sounds)
     return list(await asyncio.gather(*talks))
 

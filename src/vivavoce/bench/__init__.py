@@ -1,0 +1,1 @@
+"""Measurements of any Live endpoint: speech with known times, latencies, sessions that fit."""
