@@ -39,7 +39,7 @@ said, and one piece of an answer that is to be spoken."""
 RATIO = 9.0
 """Of four times the text. Between 4, which is linear, and 16, which is quadratic."""
 
-QUICK_S = 0.03
+YIELD_AFTER_S = 0.03
 """A text of `LENGTH` that takes less needs no second look."""
 
 LIMIT_S = 3.0
@@ -253,12 +253,12 @@ def grows(
 def _grows(way: Callable[[str], object], text: str, longest: int) -> bool:
     for length in (*(each for each in (300, 1200, 4800) if each < longest), longest):
         taken = _taken(way, text, length)
-        if taken < QUICK_S:
+        if taken < YIELD_AFTER_S:
             continue
         for _ in range(3):
             taken = min(taken, _taken(way, text, length))
         less = min(_taken(way, text, length // 4) for _ in range(4))
-        if taken >= LIMIT_S or taken > RATIO * max(less, QUICK_S / RATIO):
+        if taken >= LIMIT_S or taken > RATIO * max(less, YIELD_AFTER_S / RATIO):
             return True
     return False
 

@@ -13,7 +13,7 @@ from typing import Any
 import websockets
 
 from vivavoce.config.loading import load_config
-from vivavoce.runtime.session_registry import RENEW_EVERY_S
+from vivavoce.runtime.session_registry import RENEW_INTERVAL_S
 from vivavoce.server import Server
 from vivavoce.store.port import StateStore
 
@@ -28,7 +28,7 @@ async def serving(
     folder: Path,
     file: str = "",
     store: StateStore | None = None,
-    renew_leases_s: float = RENEW_EVERY_S,
+    renew_leases_s: float = RENEW_INTERVAL_S,
     **flags: Any,
 ) -> AsyncIterator[Server]:
     """A running server with the scripted profile. `flags` spell `.` as `__`; `file` is TOML."""

@@ -67,7 +67,7 @@ from vivavoce.runtime.connection import Backend
 from vivavoce.runtime.event_loop import LoopLag
 from vivavoce.runtime.generation import OutputPace
 from vivavoce.runtime.rate_limit import RateLimits
-from vivavoce.runtime.session_registry import RENEW_EVERY_S, Connections, Leases
+from vivavoce.runtime.session_registry import RENEW_INTERVAL_S, Connections, Leases
 from vivavoce.runtime.voice_activity import VoiceScorer
 from vivavoce.store import build_store
 from vivavoce.store.checkpoints import CheckpointRepository
@@ -101,7 +101,7 @@ class Server:
         folder: Path | None = None,
         say: Say | None = None,
         store: StateStore | None = None,
-        renew_leases_s: float = RENEW_EVERY_S,
+        renew_leases_s: float = RENEW_INTERVAL_S,
     ) -> None:
         self.config = config
         self.metrics = Metrics()
@@ -117,7 +117,7 @@ class Server:
         others = not is_loopback(config.server.host)
         self._keys = ApiKeys(config.server.keys, self._store, config.server.quota.quota(), others)
         self._quotas = Quotas(self._store)
-        self._leases = Leases(self._store, config.store.resume_s, renew_every_s=renew_leases_s)
+        self._leases = Leases(self._store, config.store.resume_s, renew_interval_s=renew_leases_s)
         self._app = self._build_app(ids or RandomIds())
         self._listener: Listener | None = None
 

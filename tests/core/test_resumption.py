@@ -34,7 +34,7 @@ from vivavoce.core.messages import (
     ToolCallRequest,
     TurnComplete,
 )
-from vivavoce.core.resumption import RETRY_S
+from vivavoce.core.resumption import SAVE_RETRY_S
 from vivavoce.core.session import LiveSession
 from vivavoce.core.settings import NON_BLOCKING_DEADLINE_S, SessionSettings
 from vivavoce.core.tool_calls import CANCELLED, LATE
@@ -231,11 +231,11 @@ def test_a_store_that_fails_is_told_once_and_tried_again_until_it_works() -> Non
     world.do(CheckpointSaved(None))
     assert world.take() == [ResumptionUpdate(None)]
     for tries in (2, 3):
-        world.wait(RETRY_S)
+        world.wait(SAVE_RETRY_S)
         assert len(world.checkpoints) == tries
         world.do(CheckpointSaved(None))
     assert world.take() == []
-    world.wait(RETRY_S)
+    world.wait(SAVE_RETRY_S)
     world.do(CheckpointSaved("again"))
     assert world.take() == [ResumptionUpdate("again")]
 
@@ -256,7 +256,7 @@ def test_what_was_on_record_and_is_lost_is_written_down_again() -> None:
     world.take()
     world.do(CheckpointLost())
     assert world.take() == [ResumptionUpdate(None)]
-    world.wait(RETRY_S)
+    world.wait(SAVE_RETRY_S)
     world.do(CheckpointSaved("second"))
     assert world.take() == [ResumptionUpdate("second")]
 

@@ -19,8 +19,8 @@ from vivavoce.http.bounded_protocol import (
     MIN_PAUSE_S,
     MIN_READ_BYTES,
     READ_BURST_S,
-    READ_QUICK_S,
     READ_SHARE,
+    READ_YIELD_AFTER_S,
     FrameSplitter,
     ReadPace,
     trim_heap,
@@ -57,7 +57,9 @@ def test_reads_take_their_share_of_the_loop_after_a_burst() -> None:
     assert long == pytest.approx(9 * READ_BURST_S / READ_SHARE, abs=2 * MIN_PAUSE_S)
 
 
-@pytest.mark.parametrize(("taken_s", "others"), [(READ_QUICK_S / 2, 0), (2 * READ_QUICK_S, 10)])
+@pytest.mark.parametrize(
+    ("taken_s", "others"), [(READ_YIELD_AFTER_S / 2, 0), (2 * READ_YIELD_AFTER_S, 10)]
+)
 def test_others_go_before_a_connection_whose_reads_took_much(taken_s: float, others: int) -> None:
     async def run() -> int:
         connection, steps = Reads(), 0
@@ -122,7 +124,7 @@ def test_after_a_large_read_no_more_is_read_than_is_paced() -> None:
     assert run_virtually(run()) == 2048
 
 
-@pytest.mark.parametrize("taken_s", [2 * READ_QUICK_S, 1.0])
+@pytest.mark.parametrize("taken_s", [2 * READ_YIELD_AFTER_S, 1.0])
 def test_a_connection_that_is_lost_leaves_no_timer(taken_s: float) -> None:
     async def run() -> float:
         pace = Reads().pace

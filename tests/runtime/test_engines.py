@@ -19,7 +19,7 @@ from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.ports import RecognitionOptions, RecognizerCapabilities, Transcript
 from vivavoce.engines.scripted import EnergyDetector
 from vivavoce.errors import EngineError
-from vivavoce.runtime.connection import RELEASE_S
+from vivavoce.runtime.connection import RELEASE_TIMEOUT_S
 from vivavoce.testing.virtual_loop import run_virtually
 
 
@@ -148,7 +148,7 @@ def test_a_connection_does_not_wait_for_an_engine_that_will_not_let_go(
         await asyncio.sleep(3700)
         return gone
 
-    assert run_virtually(leave()) <= 1 + RELEASE_S + 0.1
+    assert run_virtually(leave()) <= 1 + RELEASE_TIMEOUT_S + 0.1
     held = [vars(each) for each in caplog.records if each.message == "engine does not let go"]
     assert [each["engine"] for each in held] == ["responder"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from vivavoce.runtime import event_loop
 from vivavoce.runtime.event_loop import INTERVAL_S, WINDOW_S, LoopLag, idle_turn
-from vivavoce.runtime.rate_limit import LOOP_BURST_S, QUICK_S, LoopShare
+from vivavoce.runtime.rate_limit import LOOP_BURST_S, YIELD_AFTER_S, LoopShare
 from vivavoce.testing.virtual_loop import VirtualLoop, run_virtually, virtual_loop
 
 Work = Callable[[list[str]], Coroutine[Any, Any, None]]
@@ -64,7 +64,7 @@ def test_work_on_a_busy_loop_is_done_after_a_while() -> None:
         loop, turns = asyncio.get_running_loop(), 0
         waiting = asyncio.ensure_future(idle_turn())
         while not waiting.done():
-            loop.advance(event_loop.LONGEST_WAIT_S / 10)  # type: ignore[attr-defined]
+            loop.advance(event_loop.MAX_WAIT_S / 10)  # type: ignore[attr-defined]
             turns += 1
             await asyncio.sleep(0)
         return turns
@@ -77,7 +77,7 @@ def test_those_that_wait_on_a_busy_loop_share_the_wait() -> None:
         loop, turns = asyncio.get_running_loop(), 0
         waiting = [asyncio.ensure_future(idle_turn()) for _ in range(count)]
         while not all(each.done() for each in waiting):
-            loop.advance(event_loop.LONGEST_WAIT_S / 10)  # type: ignore[attr-defined]
+            loop.advance(event_loop.MAX_WAIT_S / 10)  # type: ignore[attr-defined]
             turns += 1
             await asyncio.sleep(0)
         return turns
@@ -104,12 +104,12 @@ def test_a_connection_gives_way_once_it_took_much_and_no_longer_when_that_is_mad
         share.count_work(taken_s)
         await asyncio.sleep(rest_s)
         others = asyncio.ensure_future(asyncio.sleep(0))
-        await share.give_way()
+        await share.yield_to_loop()
         return others.done()
 
-    assert not run_virtually(run(QUICK_S / 2, 0))
-    assert run_virtually(run(2 * QUICK_S, 0))
-    assert not run_virtually(run(2 * QUICK_S, 15 * QUICK_S))
+    assert not run_virtually(run(YIELD_AFTER_S / 2, 0))
+    assert run_virtually(run(2 * YIELD_AFTER_S, 0))
+    assert not run_virtually(run(2 * YIELD_AFTER_S, 15 * YIELD_AFTER_S))
     assert run_virtually(run(LOOP_BURST_S, 0))
 
 

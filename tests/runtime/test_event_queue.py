@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from vivavoce.core.events import ClientGone, TextReceived
-from vivavoce.runtime.event_queue import HIGH_WATER, EventQueue
+from vivavoce.runtime.event_queue import HIGH_WATER_EVENTS, EventQueue
 from vivavoce.testing.virtual_loop import run_virtually
 
 
@@ -54,7 +54,7 @@ def test_a_cancelled_wait_leaves_no_timer_and_the_next_one_works() -> None:
 def test_who_waits_for_room_goes_on_when_an_event_was_taken() -> None:
     async def run() -> None:
         queue = EventQueue()
-        for _ in range(HIGH_WATER):
+        for _ in range(HIGH_WATER_EVENTS):
             await queue.wait_for_room()
             queue.put_event(ClientGone())
         waiting = asyncio.ensure_future(queue.wait_for_room())

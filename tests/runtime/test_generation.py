@@ -47,7 +47,7 @@ from vivavoce.runtime.generation import (
     Generations,
     OutputPace,
 )
-from vivavoce.runtime.outbox import FULL_BYTES, Outbox
+from vivavoce.runtime.outbox import HIGH_WATER_BYTES, Outbox
 from vivavoce.runtime.tasks import CANCEL_TIMEOUT_S, EngineTasks
 from vivavoce.runtime.turn_metrics import TurnReporter
 from vivavoce.testing.engine_contracts import request
@@ -277,7 +277,7 @@ def test_a_retired_engine_that_swallows_everything_does_not_spin() -> None:
 
 def test_it_waits_while_the_outbox_is_full() -> None:
     async def act(host: Host) -> None:
-        host.outbox.put_message(ModelAudio(bytes(FULL_BYTES)), GenerationId(0))
+        host.outbox.put_message(ModelAudio(bytes(HIGH_WATER_BYTES)), GenerationId(0))
         host.generations.start(asked())
         await asyncio.sleep(1)
         assert host.events == []

@@ -25,7 +25,7 @@ from vivavoce.core.messages import (
 from vivavoce.domain.content import Page, RetrievalStatus, Source, ToolCall, ToolKind
 from vivavoce.domain.ids import CallId, GenerationId
 from vivavoce.errors import ClientFault
-from vivavoce.runtime.outbox import FULL_BYTES, LIMIT_BYTES, STALL_TIMEOUT_S, Outbox
+from vivavoce.runtime.outbox import HIGH_WATER_BYTES, MAX_BYTES, STALL_TIMEOUT_S, Outbox
 from vivavoce.testing.virtual_loop import run_virtually
 
 OLD, NEW = GenerationId(1), GenerationId(2)
@@ -62,7 +62,7 @@ def test_a_purge_takes_a_generations_sound_and_words_and_nothing_else() -> None:
 
 
 def test_what_a_generation_ran_is_purged_with_what_it_said_and_weighs_what_it_is() -> None:
-    id, text = CallId("c"), "x" * FULL_BYTES
+    id, text = CallId("c"), "x" * HIGH_WATER_BYTES
     ran: list[Message] = [
         ModelCode(id, text),
         ModelCodeResult(id, "OUTCOME_OK", text),
@@ -115,8 +115,8 @@ def test_generations_wait_while_it_is_full() -> None:
         client = Client()
         client.read_s = 1.0
         outbox = Outbox(lambda message: None)
-        outbox.put_message(ModelAudio(bytes(FULL_BYTES)), OLD)
-        outbox.put_message(ModelAudio(bytes(FULL_BYTES)), OLD)
+        outbox.put_message(ModelAudio(bytes(HIGH_WATER_BYTES)), OLD)
+        outbox.put_message(ModelAudio(bytes(HIGH_WATER_BYTES)), OLD)
         assert outbox.full
         writer = asyncio.ensure_future(outbox.run(client, client.dialect))
         await outbox.wait_for_room()
@@ -131,7 +131,7 @@ def test_generations_wait_while_it_is_full() -> None:
 def test_a_purge_makes_room() -> None:
     async def wait() -> None:
         outbox = Outbox(lambda message: None)
-        outbox.put_message(ModelAudio(bytes(FULL_BYTES)), OLD)
+        outbox.put_message(ModelAudio(bytes(HIGH_WATER_BYTES)), OLD)
         waiting = asyncio.ensure_future(outbox.wait_for_room())
         await asyncio.sleep(0)
         outbox.purge_generation(OLD)
@@ -159,7 +159,7 @@ def test_a_client_that_lets_too_much_pile_up_is_given_up() -> None:
     async def send() -> None:
         client = Client()
         outbox = Outbox(lambda message: None)
-        outbox.put_message(ModelAudio(bytes(LIMIT_BYTES)), OLD)
+        outbox.put_message(ModelAudio(bytes(MAX_BYTES)), OLD)
         with pytest.raises(ClientFault):
             await outbox.run(client, client.dialect)
 

@@ -16,7 +16,7 @@ from vivavoce.domain.audio import INPUT_RATE, AudioChunk, VideoFrame
 from vivavoce.runtime.client_input import FrameReader
 from vivavoce.runtime.connection import Connection
 from vivavoce.runtime.rate_limit import (
-    ANSWER_S,
+    ANSWER_COST_S,
     FREE_AUDIO_S,
     LOOP_BURST_S,
     MAX_EXCESS_S,
@@ -186,11 +186,11 @@ def test_answers_count_as_work() -> None:
     async def run() -> float:
         rates = RateLimiter(RateLimits(0, 0, 0.1), Processor())
         for _ in range(1000):
-            rates.loop.count_work(ANSWER_S)
+            rates.loop.count_work(ANSWER_COST_S)
             await rates.loop.repay()
         return asyncio.get_running_loop().time()
 
-    assert run_virtually(run()) == pytest.approx((1000 * ANSWER_S - LOOP_BURST_S) / 0.1)
+    assert run_virtually(run()) == pytest.approx((1000 * ANSWER_COST_S - LOOP_BURST_S) / 0.1)
 
 
 def test_work_that_fails_counts_too() -> None:

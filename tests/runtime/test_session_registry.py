@@ -177,7 +177,7 @@ async def test_while_the_store_is_away_everybody_is_told() -> None:
 async def test_what_a_connection_here_leaves_is_the_newer_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(session_registry, "HANDOVER_S", 0.01)
+    monkeypatch.setattr(session_registry, "HANDOVER_TIMEOUT_S", 0.01)
     left = Checkpoint(SESSION, "m", "", Tools(), (), 0)
     leases = Leases(MemoryStore(), RESUME_S)
     assert await leases.take_over(SESSION) is None, "nobody holds it here"

@@ -40,9 +40,9 @@ from vivavoce.runtime.event_queue import EventQueue
 from vivavoce.runtime.rate_limit import RateLimiter, RateLimits
 from vivavoce.runtime.tasks import CANCEL_TIMEOUT_S, EngineTasks
 from vivavoce.runtime.transcription import (
-    BEHIND_SAMPLES,
     BROKEN,
     CALL_TIMEOUT_S,
+    MAX_LAG_SAMPLES,
     Recordings,
     Transcripts,
 )
@@ -364,7 +364,7 @@ def test_a_recognizer_far_behind_makes_the_reader_wait_and_says_so() -> None:
 
     async def act(host: Host) -> None:
         host.transcripts.start(ONE, 0)
-        host.hear(bytes(2 * BEHIND_SAMPLES))
+        host.hear(bytes(2 * MAX_LAG_SAMPLES))
         await host.transcripts.wait_for_recognizer()
         assert host.events == []
         host.hear(bytes(2 * beyond))

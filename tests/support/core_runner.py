@@ -64,7 +64,7 @@ from vivavoce.domain.model_family import family_behavior
 from vivavoce.domain.setup import Modality
 
 FRAME = 512
-PIECE_S = 0.1
+MAX_SCORED_S = 0.1
 RECOGNIZER_S = 0.05
 VOICE, SILENCE = 0.95, 0.02
 
@@ -231,7 +231,7 @@ class CoreRunner:
             calls = tuple(ToolCall(CallId(""), name, args) for name, args in answer.calls)
             self._happens(at, ToolCallsProduced(generation, calls))
         words = answer.says.split()
-        pieces = max(1, ceil(answer.over_s / PIECE_S)) if words else 0
+        pieces = max(1, ceil(answer.over_s / MAX_SCORED_S)) if words else 0
         pcm = bytes(2 * round(answer.over_s / max(1, pieces) * OUTPUT_RATE))
         for piece in range(pieces):
             text = "".join(
@@ -243,7 +243,7 @@ class CoreRunner:
                 self._happens(at, TextProduced(generation, text))
             else:
                 self._happens(at, AudioProduced(generation, pcm, text))
-            at += PIECE_S / 4
+            at += MAX_SCORED_S / 4
         if answer.fails:
             failed = GenerationFailed(generation, "as the script says")
             self._happens(at + answer.fails_after_s, failed)

@@ -49,7 +49,7 @@ from vivavoce.errors import EngineError
 from vivavoce.testing.virtual_loop import run_virtually
 
 CHUNK_S = 0.064
-PIECE_S = 0.1
+MAX_SCORED_S = 0.1
 HUM_HZ = 200
 
 
@@ -163,7 +163,7 @@ def steps_of(answer: Answer, modality: Modality) -> list[Step]:
         calls = tuple(ToolCall(CallId(""), name, args) for name, args in answer.calls)
         steps.append(ports.CallsRequested(calls))
     words = answer.says.split()
-    pieces = max(1, ceil(answer.over_s / PIECE_S)) if words else 0
+    pieces = max(1, ceil(answer.over_s / MAX_SCORED_S)) if words else 0
     pcm = bytes(2 * round(answer.over_s / max(1, pieces) * OUTPUT_RATE))
     for piece in range(pieces):
         text = "".join(
@@ -173,7 +173,7 @@ def steps_of(answer: Answer, modality: Modality) -> list[Step]:
         )
         spoken = modality is Modality.AUDIO
         steps.append(ports.Speech(pcm, text) if spoken else ports.TextDelta(text))
-        steps.append(Pause(PIECE_S / 4))
+        steps.append(Pause(MAX_SCORED_S / 4))
     if answer.fails:
         failure = EngineError("script", "as the script says")
         steps += [Pause(answer.fails_after_s), Fail(failure)]

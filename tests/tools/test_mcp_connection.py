@@ -48,7 +48,7 @@ from tools.mcp_servers import (
 from vivavoce.domain.content import Blob, ToolOutcome
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import ToolError
-from vivavoce.runtime.connection import RELEASE_S
+from vivavoce.runtime.connection import RELEASE_TIMEOUT_S
 from vivavoce.server import ENGINE_CLOSE_S
 from vivavoce.tools.mcp.connection import McpConnection, McpConnectionState, McpTool
 from vivavoce.tools.mcp.conversion import (
@@ -366,7 +366,7 @@ Stop = Callable[[McpConnection], Awaitable[None]]
 
 
 async def wait_for_it(held: McpConnection) -> None:
-    async with asyncio.timeout(RELEASE_S):
+    async with asyncio.timeout(RELEASE_TIMEOUT_S):
         await held.aclose()
 
 

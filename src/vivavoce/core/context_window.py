@@ -1,4 +1,4 @@
-"""Context of an answer: instruction, tools and history, kept within the context window."""
+"""Context window: the prompt of an answer (instruction, tools, history), and its compression."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ TRIGGER_SHARE = 0.8
 """Share of the window at which compression begins by default."""
 
 NO_GENERATION = GenerationId(0)
-"""The number in a request to prepare."""
+"""Generation id in a request to read ahead only."""
 
 
 class Context:
-    """What answers are based on: every `GenerationRequest` is a snapshot of it.
+    """Instruction, tools and history; every `GenerationRequest` is a snapshot of them.
 
     `overflow` says why the session has to end: it no longer fits the window.
     """
@@ -54,11 +54,11 @@ class Context:
 
     @property
     def version(self) -> int:
-        """Changes whenever an answer would be based on something else."""
+        """Number that changes whenever an answer would be based on something else."""
         return self.history.version + self._updates
 
     def apply_update(self, instruction: str | None, tools: Tools | None) -> None:
-        """Apply a `contextUpdate` to the generations that follow."""
+        """Replace the instruction, the tools or both, for the generations that follow."""
         self.instruction = self.instruction if instruction is None else instruction
         self.tools = self.tools if tools is None else tools
         self._updates += 1
@@ -143,7 +143,7 @@ class CompressionThresholds:
 
 
 def count_to_drop(weights: Iterable[int], excess: int) -> int:
-    """Return how many of the oldest contributions have `excess` tokens; all, if none have."""
+    """Return how many of the oldest contributions amount to `excess` tokens; at most all."""
     count = 0
     for weight in weights:
         if excess <= 0:
@@ -154,7 +154,7 @@ def count_to_drop(weights: Iterable[int], excess: int) -> int:
 
 
 def is_unclear(history: tuple[Content, ...], min_confidence: float) -> bool:
-    """Whether all that the user said since the model's last words has too little confidence."""
+    """Return whether the user's last words were all recognized with too little confidence."""
     unclear = False
     for content in reversed(history):
         if content.role is not Role.USER:

@@ -92,13 +92,13 @@ class Conversation:
 
     @property
     def idle(self) -> bool:
-        """Whether both sides are idle and nothing is open: the session can be resumed from here."""
+        """True if both sides are idle and nothing is open: the session can be resumed from here."""
         return self.user.idle and self.model.idle and self.ledger.idle
 
     # --- client content ------------------------------------------------------------------
 
     def handle_content(self, event: ContentReceived, step: Step) -> None:
-        """Add `clientContent`: results in it answer calls, its first end may end the seeding."""
+        """Process `clientContent`: queue its turns, and answer open calls by results in it."""
         turns, ends = self._answer_calls(event.turns, step), event.turn_complete
         if event.turns and not turns:
             return  # without turns it would be a stop
@@ -110,14 +110,14 @@ class Conversation:
             self.user.add_content(turns, ends, step)
 
     def _drop_wordless_end(self, turns: tuple[Content, ...]) -> tuple[Content, ...]:
-        """Drop a last turn without words, if there is anything before it to answer."""
+        """Drop a last turn without words, unless there is nothing else to answer."""
         kept = drop_wordless_end(turns)
         return turns if not kept and self.context.history.empty and self.user.idle else kept
 
     def _end_seeding(
         self, said: tuple[Content, ...], turns: tuple[Content, ...], step: Step
     ) -> None:
-        """End seeding of the history with `turns`, which are what is left of `said`."""
+        """Add the first content to the history: it seeds the conversation (`turns` of `said`)."""
         self.seeding = False
         last = (said or self.context.history.snapshot())[-1:]
         users = bool(last) and last[0].role is Role.USER
@@ -146,7 +146,7 @@ class Conversation:
         return tuple(turn for turn in rest if turn.parts)
 
     def handle_text(self, text: str, step: Step) -> None:
-        """Add realtime text; without words it only asks for an answer to what there is.
+        """Process `realtimeInput.text`; without words it only asks for an answer.
 
         Clients of 2.5 models do that without text alone: punctuation is a user turn of theirs.
         """
@@ -159,7 +159,7 @@ class Conversation:
             self.user.add_text(text, step)
 
     def handle_results(self, results: tuple[ToolResult, ...], step: Step) -> None:
-        """Enter results of the client's calls, or those given in its place once overdue."""
+        """Process results of the client's calls, or errors in place of overdue ones."""
         for given in results:
             verdict, result = self.ledger.add_result(given, step.now)
             if verdict is ResultStatus.SILENT:
@@ -197,7 +197,7 @@ class Conversation:
             self.model.interrupt_turn(step)
 
     def unsent_transcripts(self) -> list[SpokenTurn]:
-        """Return the spoken turns of which the client may get words now, in order.
+        """Return the spoken turns whose transcription may be sent now, in order.
 
         These are all ready turns; without any, the oldest unreported turn, as far as its words are
         stable, so that turns never mix.
@@ -208,7 +208,7 @@ class Conversation:
         return [t for t in spoken[:1] if t.state is TurnState.READY or self._sends_transcript(t)]
 
     def send_input_transcripts(self, step: Step) -> None:
-        """Send input transcription, before anything of the answer to it."""
+        """Send `inputTranscription`, before anything of the answer to it."""
         for turn in self.unsent_transcripts():
             turn.reported = turn.state is TurnState.READY
             if self.setup.input_transcription is None:
@@ -230,11 +230,11 @@ class Conversation:
                 step.send(InputTranscript(apart + words))
 
     def _sends_transcript(self, turn: SpokenTurn) -> bool:
-        """Whether the client wants input transcription, and there are new words of this turn."""
+        """Return whether this turn has new words and the client wants input transcription."""
         return self.setup.input_transcription is not None and bool(turn.next_piece())
 
     def _continues(self, step: Step) -> bool:
-        """Whether clients join the next transcription to the one that they have.
+        """Return whether clients will join the next transcription to the last one.
 
         They begin a new one after an answer that was not interrupted.
         """
@@ -257,7 +257,7 @@ class Conversation:
             self.context.apply_update(update.instruction, update.tools)
 
     def start_turn(self, step: Step) -> None:
-        """Add what is ready to the history, and answer it if it asks for an answer."""
+        """Add the ready user turns to the history, and start an answer if they ask for one."""
         entries = self.user.ready()
         self.user.take_entries(entries)
         self._send_recorded_transcripts(entries, step)
@@ -275,18 +275,18 @@ class Conversation:
             step.send(TurnComplete(reason=TurnReason.GENERATED_OTHER if failed else None))
 
     def has_urgent_content(self) -> bool:
-        """Whether content asks for an answer while functions of the client run."""
+        """Return whether content asks for an answer while functions of the client run."""
         if not self.model.awaits_client:
             return False
         typed = (entry for entry in self.user.ready() if isinstance(entry, TypedTurn))
         return any(entry.answer and entry.urgent for entry in typed)
 
     def append_context(self) -> None:
-        """Add content that came while functions run behind their calls."""
+        """Add content that arrived while functions run to the history, after their calls."""
         self._append(list(self.user.context()))
 
     def answer_urgent_content(self, step: Step) -> None:
-        """Add content that asks for an answer behind the calls, and answer it."""
+        """Answer content that arrived while functions run, within the open model turn."""
         self.send_input_transcripts(step)
         self._send_recorded_transcripts(self.user.ready(), step)
         self._append(self.user.ready())
@@ -298,14 +298,14 @@ class Conversation:
             self.context.history.add_within_turn(entry.contents())
 
     def answer_results(self, step: Step) -> None:
-        """Begin a turn about results that waited until both sides were idle."""
+        """Begin a model turn about non-blocking results that waited until both sides were idle."""
         self.context.history.add_results(self.ledger.take_waiting())
         self.model.begin_turn(TurnCause.RESULT, step)
 
     # --- speculation -----------------------------------------------------------------------
 
     def basis_of(self, turn: SpokenTurn) -> Basis:
-        """Return what an answer to this turn would be based on now."""
+        """Return the basis of a speculative answer to this turn now."""
         confidence = turn.known_confidence
         unclear = confidence is not None and confidence < self.settings.min_confidence
         return Basis(turn.id, _normalize_words(turn.words()), self.context.version, unclear)
@@ -321,14 +321,14 @@ class Conversation:
         return turn if self.context.version == basis.version else None
 
     def speculation_holds(self) -> bool:
-        """Whether the turn is what the speculation was based on."""
+        """Return whether the turn is what the speculation was based on."""
         turn, generation = self.speculated_turn(), self.model.generation
         return (
             turn is not None and generation is not None and self.basis_of(turn) == generation.basis
         )
 
     def start_speculation(self, turn: SpokenTurn, step: Step) -> None:
-        """Begin to answer a turn that may have ended with this pause."""
+        """Start a speculative answer to a turn that may have ended with this pause."""
         turn.speculations += 1
         turn.speculated_at = turn.paused_at
         parts: tuple[Part, ...] = (
@@ -339,7 +339,7 @@ class Conversation:
         self.model.start_speculation(self.basis_of(turn), (content,), step)
 
     def promote_speculation(self, step: Step) -> None:
-        """Add the turn to the history, and send what was held of its answer."""
+        """Accept the speculative answer: add the turn to the history, and send the held output."""
         (turn,) = self.user.ready()
         self.user.take_entries([turn])
         self.context.history.add_contents(turn.contents())
@@ -348,7 +348,7 @@ class Conversation:
     # --- idle -------------------------------------------------------------------------------
 
     def act_when_idle(self, step: Step) -> None:
-        """Let an idle engine read ahead what is known; called after every step."""
+        """Have an idle engine read the present prompt ahead; called after every step."""
         self._transcribing = self._continues(step) and not self.idle
         if self.idle:
             self.model.forget_interruption()
@@ -365,7 +365,7 @@ class Conversation:
 
     @property
     def state(self) -> tuple[int, bool]:
-        """Changes whenever there is something new to be saved."""
+        """Value that changes whenever there is something new to be saved."""
         return self.context.version, self.seeding
 
     def checkpoint(
@@ -388,7 +388,7 @@ class Conversation:
         )
 
     def finalize(self, step: Step) -> None:
-        """Add what was said and heard so far to the history: the connection ends."""
+        """Add unfinished turns to the history, up to what was heard: the connection ends."""
         self.model.stop_output(step)
         for entry in self.user.ready():
             self.context.history.add_contents(entry.contents())
@@ -416,7 +416,7 @@ def only_punctuation(text: str) -> bool:
 
 
 def is_wordless(content: Content) -> bool:
-    """Return whether it is a user turn without words, media or anything else."""
+    """Return whether a user turn has no words, media or anything else."""
     if content.role is not Role.USER or len(content.parts) > MAX_PUNCTUATION:
         return False
     return all(isinstance(p, Text) and only_punctuation(p.text) for p in content.parts)

@@ -26,7 +26,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class PrepareGeneration:
-    """Let the responder read ahead: an answer from this state is to be expected."""
+    """Have the responder read this prompt ahead of an expected answer."""
 
     request: GenerationRequest
 
@@ -126,7 +126,7 @@ class ForgetAudio:
 
 @dataclass(frozen=True, slots=True)
 class ReportMismatch:
-    """Tell the operator that something from the client has another effect than meant, or none.
+    """Report client input that has another effect than intended, or none.
 
     With a `code`, a strict server closes the connection with the sentence instead. `quoted` are
     words of the client that the sentence may leave out.

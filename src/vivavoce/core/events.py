@@ -101,7 +101,7 @@ class VoiceScored:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptUpdated:
-    """Transcript of a turn up to a position; the last one is `final`.
+    """New transcript of a spoken turn, up to a position; the last one is `final`.
 
     `stable` is the part that is not expected to change, `confidence` the probability that the text
     is right (0..1); empty and `None` if the recognizer does not say.
@@ -162,7 +162,7 @@ class ToolCallsProduced:
 
 @dataclass(frozen=True, slots=True)
 class ToolRan:
-    """A tool of the server has run, or failed, as `RunTool` asked."""
+    """Outcome of a server tool that `RunTool` started."""
 
     call: CallId
     outcome: ToolOutcome
@@ -170,7 +170,7 @@ class ToolRan:
 
 @dataclass(frozen=True, slots=True)
 class UsageProduced:
-    """Usage of the generation, in text tokens."""
+    """Token usage that the engine reports for the generation."""
 
     generation: GenerationId
     usage: Usage
@@ -233,7 +233,7 @@ class SessionSuperseded:
 
 @dataclass(frozen=True, slots=True)
 class CloseRequested:
-    """The connection is to end, for a reason and in a time that the client gets to know."""
+    """The host asks to end the connection in so many seconds, announced to the client."""
 
     reason: CloseReason
     time_left_s: float
@@ -241,7 +241,7 @@ class CloseRequested:
 
 @dataclass(frozen=True, slots=True)
 class ReadingPaused:
-    """Whether the host has stopped reading from the client: then no microphone has stalled."""
+    """The host stopped reading from the client, or began again: no microphone stalls meanwhile."""
 
     paused: bool
 

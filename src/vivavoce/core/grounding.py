@@ -83,7 +83,7 @@ def _size(text: str) -> int:
 
 
 def _share(words: list[str], held: frozenset[str]) -> float:
-    """Return the share of a sentence that a source holds; 0 if one of its numbers is missing."""
+    """Return the share of a sentence's words in a source; 0 if one of its numbers is missing."""
     if any(word[0].isdigit() and word not in held for word in words):
         return 0.0
     return round(sum(word in held for word in words) / len(words), 3)

@@ -48,7 +48,10 @@ class Piece:
 
 
 class History:
-    """Contributions in order. `version` changes whenever what an answer would see changes."""
+    """Contributions of a conversation, in order, with the draft of the model's open turn.
+
+    `version` changes whenever a prompt of them would.
+    """
 
     def __init__(
         self,
@@ -75,7 +78,7 @@ class History:
         return self._view
 
     def snapshot(self) -> tuple[Content, ...]:
-        """Return the contents of all contributions."""
+        """Return the contents of all contributions, for a prompt."""
         return tuple([each.content for each in self.contributions()])
 
     @property
@@ -106,7 +109,7 @@ class History:
         self._append(map(Contribution, contents))
 
     def _begin_of_many(self, contents: list[Content]) -> int:
-        """Return where the last `limit` begin with words of the user; 0 for fewer."""
+        """Return the index of the first of the last `limit` that is a user message; 0 for fewer."""
         first = len(contents) - self._limit
         places = range(first, len(contents)) if first > 0 else ()
         return next((at for at in places if _is_user_message(contents[at])), 0)
@@ -126,7 +129,7 @@ class History:
     # --- the draft ------------------------------------------------------------------------
 
     def add_words(self, text: str, begin_s: float = 0.0, end_s: float = 0.0) -> None:
-        """Add words of the model in a span of the turn's audio."""
+        """Add words of the model to the draft, in a span of the turn's audio."""
         if not text:
             return
         self._draft.append(Piece(text, begin_s, end_s))
@@ -136,7 +139,7 @@ class History:
             self._drop_from_draft(lambda entry: isinstance(entry, Piece))
 
     def add_calls(self, calls: tuple[ToolCall, ...]) -> None:
-        """Add calls of the model."""
+        """Add function calls of the model to the draft."""
         self._note(Content(Role.MODEL, calls))
 
     def add_results(self, results: tuple[ToolResult, ...]) -> None:
@@ -185,17 +188,17 @@ class History:
     # --- bounds ---------------------------------------------------------------------------
 
     def droppable(self) -> tuple[Contribution, ...]:
-        """Return what may be dropped, oldest first: all before the user's last words."""
+        """Return the contributions before the user's last words, which may be dropped."""
         return tuple(self._done[: self._last_user_words()])
 
     def drop_oldest(self, count: int) -> None:
-        """Drop the oldest `count` of those, and further ones up to words of the user."""
+        """Drop the oldest `count` of those, and further ones up to a user message."""
         if count > 0:
             self._drop(0, count, count)
             self._changed()
 
     def _trim(self) -> None:
-        """Shrink to the bounds, in the order described above."""
+        """Drop contributions and strip media until the bounds hold, as described above."""
         if len(self._done) <= self._limit and self.bytes <= MAX_BYTES:
             return
         self._view = None
@@ -249,7 +252,7 @@ class History:
             self._replace(each, kept)
 
     def _replace(self, former: Contribution, new: list[Contribution]) -> None:
-        """Count `new` in place of a contribution."""
+        """Replace a contribution by `new`."""
         self._bytes += _bytes_of(new) - former.bytes
         self.tokens.add(former, -1)
         for each in new:
@@ -276,17 +279,17 @@ def _bytes_of(contributions: Iterable[Contribution]) -> int:
 
 
 def _is_user_message(content: Content) -> bool:
-    """Return whether it is a message of the user, with which a history may begin."""
+    """Return whether a contribution is a user message, with which a history may begin."""
     return content.role is Role.USER and _has_no_results(content)
 
 
 def _has_no_results(content: Content) -> bool:
-    """Return whether it has no tool results, so that nothing has to precede it."""
+    """Return whether a contribution has no tool results, so that nothing has to precede it."""
     return not any(isinstance(part, ToolResult) for part in content.parts)
 
 
 def _has_no_tool_parts(entry: Piece | Contribution) -> bool:
-    """Return whether it is a contribution without tool calls and results."""
+    """Return whether a contribution has neither tool calls nor results."""
     bound = ToolCall | ToolResult
     return isinstance(entry, Contribution) and not any(
         isinstance(part, bound) for part in entry.content.parts
@@ -333,7 +336,7 @@ def _mark_cut(written: list[Contribution]) -> None:
 
 
 def played_words(piece: Piece, heard_s: float) -> str:
-    """Return the words of a piece that had begun after `heard_s`, evenly spread over its span."""
+    """Return the words of a piece that had begun by `heard_s`, spread evenly over its span."""
     if heard_s >= piece.end_s:
         return piece.text
     if heard_s <= piece.begin_s:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from enum import Enum
 
 RESUMABLE_CODE = 1011
-"""The one code from which every client that resumes does resume."""
+"""Close code after which every client that supports resumption resumes."""
 
 FINAL = 1008
 
 
 class CloseReason(Enum):
-    """Why a connection ends: close code and reason."""
+    """Reason for the end of a connection: close code and text."""
 
     DRAIN = (RESUMABLE_CODE, "The server is going away; resume the session on a new connection.")
     CONNECTION = (
@@ -41,12 +41,12 @@ class CloseReason(Enum):
 
     @property
     def final(self) -> bool:
-        """Whether the session ends, too."""
+        """True if the session ends, too."""
         return self is CloseReason.SESSION
 
 
 class Lifetime:
-    """The planned ends of one connection."""
+    """Planned ends of one connection: the earliest is announced, then closes it."""
 
     def __init__(self, notice_s: float, idle_s: float = 0.0) -> None:
         self._notice_s = notice_s
@@ -80,12 +80,12 @@ class Lifetime:
         return max(0.0, end - now)
 
     def closed_by(self, now: float) -> CloseReason | None:
-        """Return why the connection ends now, if it does."""
+        """Return the reason for which the connection ends now, if it does."""
         due = [reason for reason, at in self._ends.items() if at <= now]
         return min(due, key=self._ends.__getitem__, default=None)
 
     def deadline(self) -> float | None:
-        """Return when an announcement or an end is due."""
+        """Return the time at which an announcement or an end is due."""
         end = self._end
         if end == float("inf"):
             return None
@@ -113,15 +113,15 @@ class StallTimers:
         self._last_audio = now
 
     def stall_at(self) -> float | None:
-        """Return when ongoing speech is over without more audio."""
+        """Return the time at which ongoing speech is over without more audio."""
         return None if self._paused else self._last_audio + self._stall_s
 
     def note_progress(self, now: float) -> None:
-        """Note that the recognizer is at work."""
+        """Note progress of the recognizer on an ended turn."""
         self._last_progress = now
 
     def transcript_at(self, ended_at: float) -> float:
-        """Return when a turn that ended at `ended_at` has waited too long for its transcript.
+        """Return the time at which the transcript of a turn that ended at `ended_at` is overdue.
 
         Progress counts for all turns: they are recognized one after the other.
         """

@@ -147,7 +147,7 @@ class TokenCount:
 
 
 class TurnReason(Enum):
-    """Why a turn ended other than normally; the API's names."""
+    """Reason of a turn that ended other than normally; the API's names."""
 
     NEED_MORE_INPUT = "NEED_MORE_INPUT"
     MALFORMED_FUNCTION_CALL = "MALFORMED_FUNCTION_CALL"
@@ -186,7 +186,7 @@ class VoiceActivity:
 
 @dataclass(frozen=True, slots=True)
 class ResumptionUpdate:
-    """Whether the session can be resumed now, and by which handle.
+    """`sessionResumptionUpdate`: a new handle, or that the session is not resumable now.
 
     `consumed` is the index of the last message of the client that the handle contains; `None` if
     the client does not count its messages, or none is contained.

@@ -51,7 +51,7 @@ MAX_QUERIES = 50
 
 
 class TurnCause(Enum):
-    """What a model turn answers."""
+    """Kind of input that a model turn answers."""
 
     SPEECH = "speech"
     CONTENT = "content"
@@ -73,7 +73,7 @@ class OutputOptions:
 
 
 class ModelOutput:
-    """Sends one turn to the client, up to its `turnComplete`, and adds it to the history.
+    """Messages of one model turn to the client, up to `turnComplete`, and its history entry.
 
     `turn_complete_due`: the client has not got its `turnComplete` yet. `said` and `called`: content
     or calls were sent. `rounds` counts continuations after blocking calls, `prompt` the tokens of
@@ -142,7 +142,7 @@ class ModelOutput:
 
     @property
     def has_words(self) -> bool:
-        """Whether words were sent since the last `turnComplete`."""
+        """True if words were sent since the last `turnComplete`."""
         return bool(self._words)
 
     def _joined(self, text: str, generation: GenerationId) -> str:
@@ -203,7 +203,7 @@ class ModelOutput:
         step.send(GenerationComplete(), generation)
 
     def completion_due(self) -> float | None:
-        """Return when `turnComplete` may be sent; `None` is at once."""
+        """Return the time from which `turnComplete` may be sent; `None` is at once."""
         return self.playout.ends_at if self._options.paced else None
 
     def send_complete(self, step: Step) -> None:
@@ -262,18 +262,18 @@ class Playout:
 
     @property
     def ends_at(self) -> float | None:
-        """When everything sent so far will have been played; `None` if nothing was sent."""
+        """Time at which all audio sent so far will have been played; `None` if none was sent."""
         return self._ends_at
 
     def heard_s(self, now: float) -> float:
-        """Return how much of the turn's audio has been played."""
+        """Return the seconds of the turn's audio that have been played."""
         if self._ends_at is None:
             return 0.0
         return max(0.0, self.sent_s - max(0.0, self._ends_at - now))
 
 
 class ServerToolOutput:
-    """What a client is sent of the server's tools in one model turn.
+    """Output of the server's tools in one model turn: code, results, URLs and grounding.
 
     Calls are sent when they are made or, while the client owes an answer, when the turn continues;
     outcomes when it continues. So nothing falls between a `toolCall` and its answers, where clients
@@ -293,7 +293,7 @@ class ServerToolOutput:
         self._sources: dict[str, Source] = {}
 
     def add_call(self, call: ToolCall, tool: ServerTool, later: bool = False) -> list[Message]:
-        """Note a call; return what is sent of it now, or nothing if it is sent `later`."""
+        """Note a call; return the messages to send for it now, or none if it is sent `later`."""
         self._calls[call.id] = (call, tool)
         messages: list[Message] = [ServerCall(call, tool.kind)] if self._shows_calls else []
         if tool.kind is ToolKind.CODE:

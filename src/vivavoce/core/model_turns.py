@@ -1,4 +1,4 @@
-"""Model turns: their generations, and their state machine.
+"""Model turns: the state machine of answers, from speculation to the end of playback.
 
 Everything that decides which generation may speak lives in this file. It knows nothing of the user:
 when to begin, promote or interrupt is decided in rules.py.
@@ -108,7 +108,7 @@ class ModelState(Enum):
 
 
 class ModelTrigger(Enum):
-    """What changes the state."""
+    """Trigger of a transition between model states."""
 
     BEGIN = "begin"
     SPECULATE = "speculate"
@@ -182,12 +182,12 @@ class ModelTurns:
 
     @property
     def busy(self) -> bool:
-        """Whether a model turn is open and can be interrupted."""
+        """True if a model turn is open and can be interrupted."""
         return self.state in BUSY
 
     @property
     def awaits_client(self) -> bool:
-        """Whether functions of the client are open, which content does not interrupt."""
+        """True if functions of the client are open, which content does not interrupt."""
         if self.state is ModelState.TOOLS:
             return bool(self._ledger.unanswered())
         return self.busy and self._ledger.waits
@@ -198,7 +198,7 @@ class ModelTurns:
 
     @property
     def unseen(self) -> bool:
-        """Whether the client has got nothing of the turn that is being generated."""
+        """True if nothing of the turn that is being generated was sent to the client."""
         turn = self.turn
         return (
             self.state is ModelState.GENERATING
@@ -207,14 +207,14 @@ class ModelTurns:
         )
 
     def played_out(self, now: float) -> bool:
-        """Whether `turnComplete` is due."""
+        """Return whether `turnComplete` is due."""
         if self.state is not ModelState.PLAYING or self.turn is None:
             return False
         due = self.turn.completion_due()
         return due is None or now >= due
 
     def deadline(self) -> float | None:
-        """Return when playing ends, or when a silent generation has stalled."""
+        """Return the time at which playback ends or a silent generation counts as stalled."""
         if self.state is ModelState.PLAYING and self.turn is not None:
             return self.turn.completion_due()
         if self.state is ModelState.GENERATING and self.generation is not None:
@@ -230,12 +230,12 @@ class ModelTurns:
             self._start_generation(step)
 
     def start_speculation(self, basis: Basis, extra: tuple[Content, ...], step: Step) -> None:
-        """Begin to answer the history with `extra` added; the output is held."""
+        """Start a speculative generation from the history and `extra`; its output is held."""
         if self._change_state(ModelTrigger.SPECULATE):
             self._start_generation(step, basis, extra)
 
     def promote_generation(self, step: Step) -> None:
-        """Send what was held: the basis of the speculation still holds."""
+        """Promote the speculative generation: send the held output, and let it continue."""
         generation = self.generation
         if generation is None or not self._change_state(ModelTrigger.PROMOTE):
             return
@@ -249,7 +249,7 @@ class ModelTurns:
             self.handle_production(event, step)
 
     def continue_with_results(self, step: Step) -> None:
-        """Continue the turn with another generation: the newest batch has its results."""
+        """Continue the turn with a new generation, since the newest batch has its results."""
         if self.turn is None or not self._change_state(ModelTrigger.ANSWERED):
             return
         rounds = self.turn.rounds + 1
@@ -260,7 +260,7 @@ class ModelTurns:
         turn.continue_turn(step)
 
     def answer_within_turn(self, step: Step) -> None:
-        """Answer content within the turn, while functions of the client run."""
+        """Start a generation within the turn, to answer content while client functions run."""
         if self.turn is None or not self._change_state(ModelTrigger.ASKED):
             return
         self._ledger.begin_batch()
@@ -268,7 +268,7 @@ class ModelTurns:
         self._start_generation(step)
 
     def _continued(self, turn: ModelOutput, cause: TurnCause, step: Step) -> ModelOutput:
-        """Return the turn for another generation: a new one after an early `turnComplete`."""
+        """Return the turn for the next generation: a new one after an early `turnComplete`."""
         self._retire_generation(step, purge=False)
         if not turn.turn_complete_due:
             self._context.history.commit_draft()
@@ -323,7 +323,7 @@ class ModelTurns:
     # --- ending ---------------------------------------------------------------------------
 
     def complete_turn(self, step: Step) -> None:
-        """Complete the turn: it has been played."""
+        """Send `turnComplete`, since the turn has been played."""
         turn, waits = self.turn, self._ledger.waits
         if turn is not None and self._change_state(
             ModelTrigger.WAITS if waits else ModelTrigger.PLAYED
@@ -334,7 +334,7 @@ class ModelTurns:
                 self._become_idle()
 
     def interrupt_turn(self, step: Step) -> None:
-        """End the turn here, with only what was heard of it."""
+        """Interrupt the turn: keep in the history only what was heard of it."""
         turn = self.turn
         if turn is None or not self._change_state(ModelTrigger.INTERRUPT):
             return
@@ -363,7 +363,7 @@ class ModelTurns:
         turn.send_interrupted(withdrawn, step)
 
     def stop_output(self, step: Step) -> None:
-        """Keep what was heard of the turn: the connection ends within it.
+        """Stop output because the connection ends; keep what was heard of the turn.
 
         Nothing is sent; the client may answer its calls on another connection.
         """
@@ -387,19 +387,19 @@ class ModelTurns:
         self.turn = self._new_turn(TurnCause.RESULT)
 
     def withdraw_turn(self, step: Step) -> None:
-        """Withdraw a turn of which the client has got nothing."""
+        """Withdraw the turn, of which nothing was sent to the client."""
         if self._change_state(ModelTrigger.WITHDRAW):
             self._retire_generation(step)
             self._become_idle()
 
     def discard_generation(self, step: Step) -> None:
-        """Discard the speculation: its basis does not hold."""
+        """Discard the speculative generation and its held output."""
         if self._change_state(ModelTrigger.DISCARD):
             self._retire_generation(step)
             self._become_idle()
 
     def abandon_turn(self, step: Step) -> None:
-        """Stop everything: the conversation is over."""
+        """Cancel the generation and the server's tools: the conversation is over."""
         self._stop_tools(step)
         self._retire_generation(step)
         self._become_idle()
@@ -420,7 +420,7 @@ class ModelTurns:
     # --- what a generation says -----------------------------------------------------------
 
     def handle_production(self, event: GenerationEvent, step: Step) -> None:
-        """Process an event if its generation is current and running: the fence."""
+        """Process output if its generation is current and running, else drop it: the fence."""
         generation = self.generation
         if generation is None or event.generation != generation.id or not generation.running:
             return
@@ -526,7 +526,7 @@ class ModelTurns:
         turn.reason = TurnReason.GENERATED_OTHER
 
     def _change_state(self, trigger: ModelTrigger) -> bool:
-        """Move by the table; whether it has a transition."""
+        """Apply a trigger; return whether the table has a transition for it."""
         state = TRANSITIONS[self.state].get(trigger)
         if state is None:
             return False
@@ -536,7 +536,7 @@ class ModelTurns:
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What a speculation is based on; it is promoted only if this still holds.
+    """Input on which a speculation is based; it is promoted only if nothing of it changed.
 
     `words` are normalized, and `version` is that of the context; `unclear` says that the
     words were recognized with too little confidence to be answered.

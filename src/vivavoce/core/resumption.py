@@ -37,7 +37,7 @@ from vivavoce.domain.setup import SessionSetup
 SUPERSEDED = CloseConnection(FINAL, "The session was resumed on another connection.")
 """Not announced: a client resumes on `goAway`, and would take the session back."""
 
-RETRY_S = 2.0
+SAVE_RETRY_S = 2.0
 """Seconds from a failed save to the next."""
 
 MIN_SPAN_SAMPLES = samples(0.02)
@@ -45,7 +45,7 @@ MIN_SPAN_SAMPLES = samples(0.02)
 
 
 class SessionLifecycle:
-    """The end of one connection and the checkpoints before it.
+    """Lifetime of one connection, and the checkpoints saved during it.
 
     `before` is the checkpoint from which the session was resumed. `saves`: the client asked for
     handles, and there is a store.
@@ -119,14 +119,14 @@ class SessionLifecycle:
         return CloseConnection(reason.code, reason.reason)
 
     def deadline(self, idle: bool) -> float | None:
-        """Return when `handle_deadline` is due, or when a failed save is tried again."""
+        """Return the time at which `handle_deadline` or the retry of a failed save is due."""
         end = self._lifetime.deadline()
         if not idle or self._resumable is not False or self._saving is not None:
             return end
         return self._retry_at if end is None else min(end, self._retry_at)
 
     def spent_s(self, now: float) -> float:
-        """Return how long the session has lasted, over all its connections."""
+        """Return the duration of the session so far, over all its connections."""
         return self._spent_s + now - self._began
 
     def _announce_end(self, step: Step) -> None:
@@ -137,7 +137,7 @@ class SessionLifecycle:
 
     @property
     def saves_at_end(self) -> bool:
-        """Whether the session is to be saved when the connection ends.
+        """True if the session is saved when the connection ends.
 
         A client that counts its messages sends again what no checkpoint contains. Nor is it saved
         when it continues elsewhere, or has ended.
@@ -170,13 +170,13 @@ class SessionLifecycle:
         if not self.saves:
             return
         self._saved_state = None
-        self._retry_at = step.now + RETRY_S
+        self._retry_at = step.now + SAVE_RETRY_S
         if self._resumable is not False:
             self._resumable = False
             step.send(ResumptionUpdate(None))
 
     def consumed(self, safe: Position) -> int | None:
-        """Return the last contained message of the client, if audio before `safe` is."""
+        """Return the last client message in a checkpoint that contains audio up to `safe`."""
         return None if self._messages is None else self._messages.index_at(safe)
 
     def _count_message(self, audio_only: bool, position: Position) -> None:
@@ -190,7 +190,7 @@ class SessionLifecycle:
 
 
 class ConsumedIndex:
-    """Counter of client messages: `index_at` says which ones a checkpoint contains."""
+    """Index of client messages: counts them, and finds the last one in a checkpoint."""
 
     def __init__(self) -> None:
         self._last = -1
@@ -211,7 +211,7 @@ class ConsumedIndex:
         self._spans.clear()
 
     def index_at(self, safe: Position) -> int | None:
-        """Return the last contained message, if audio before `safe` is; `None` if none is."""
+        """Return the last message in a checkpoint that contains audio up to `safe`, if any."""
         while self._spans and self._spans[0].end <= safe:
             self._spans.popleft()
         last = self._spans[0].first - 1 if self._spans else self._last

@@ -146,7 +146,7 @@ RULES = (
 
 
 def apply_rules(conversation: Conversation, step: Step) -> None:
-    """Apply the rules until none applies."""
+    """Apply the first rule whose condition holds, until none does."""
     for _ in range(MAX_RULE_STEPS):
         for rule in RULES:
             if rule.when(conversation, step):

@@ -1,4 +1,4 @@
-"""LiveSession: the core's interface to its host. Events go in, effects come out.
+"""Live session: the conversation's state machine. Takes events, returns effects, does no I/O.
 
     open_session(now)         begin the session; return the first effects
     handle_event(event, now)  handle an event; return its effects
@@ -76,7 +76,7 @@ NO_ACTIVITY = "Precondition check failed: activityEnd without activityStart."
 
 
 class LiveSession:
-    """One conversation: takes events and the time, and returns effects."""
+    """Conversation of one client: takes events and the time, and returns effects."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class LiveSession:
         self._lifecycle = SessionLifecycle(setup, settings, before)
         self._before = before
         self._position = position
-        """How far audio has arrived."""
+        """Position up to which audio has arrived."""
         self._released = position
         """Audio before this position was released by `ForgetAudio`."""
         self._reported_unmarked = False
@@ -143,7 +143,7 @@ class LiveSession:
 
     @property
     def idle(self) -> bool:
-        """Whether a checkpoint can be taken: both sides are idle and nothing is open."""
+        """True if a checkpoint can be taken: both sides are idle and nothing is open."""
         return self.conversation.idle and self._tracker.idle and not self.closed
 
     def take_checkpoint(self, now: float = 0.0) -> Checkpoint:
@@ -176,7 +176,7 @@ class LiveSession:
         return step.effects
 
     def handle_event(self, event: Event, now: float) -> list[Effect]:
-        """Return what follows from `event`; nothing, once the session is closed."""
+        """Process an event and return its effects; none, once the session is closed."""
         if self.closed:
             return []
         self.trace.record(now, event)
@@ -187,7 +187,7 @@ class LiveSession:
         return step.effects
 
     def handle_deadline(self, now: float) -> list[Effect]:
-        """Return what follows from the passing of time."""
+        """Process the deadline that has passed, and return the effects."""
         if self.closed:
             return []
         self.trace.record(now, None)
@@ -209,7 +209,7 @@ class LiveSession:
         return step.effects
 
     def deadline(self) -> float | None:
-        """Return when `handle_deadline` is due; `None` if only events can change anything."""
+        """Return the time at which `handle_deadline` is due; `None` if it never is."""
         if self.closed:
             return None
         deadlines = [self._lifecycle.deadline(self.idle), self.conversation.model.deadline()]
@@ -268,7 +268,7 @@ class LiveSession:
                 assert_never(event)
 
     def _mark_activity(self, mark: ActivityStarted | ActivityEnded, step: Step) -> None:
-        """Handle a mark of a client that detects activity itself.
+        """Handle `activityStart` or `activityEnd` of a client that detects activity itself.
 
         It waits for `turnComplete` after `activityEnd`, whatever the activity held.
         """
@@ -285,12 +285,12 @@ class LiveSession:
     # --- audio ----------------------------------------------------------------------------
 
     def _stall_at(self) -> float | None:
-        """Return when speech is over because the microphone has stopped sending."""
+        """Return the time at which speech ends because the microphone has stopped sending."""
         listening = self._tracker.speaking and not self._manual
         return self._timers.stall_at() if listening else None
 
     def _handle_audio(self, position: Position, step: Step) -> None:
-        """Note that audio arrived; scores, or the client, say whether it is speech."""
+        """Note that audio arrived; voice scores or activity marks decide whether it is speech."""
         self._position = max(self._position, position)
         self._timers.note_audio(step.now)
         if self._manual:

@@ -1,4 +1,4 @@
-"""Session settings of the operator."""
+"""Session settings: timeouts, pacing and speculation, as the operator configured them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ UNINTERRUPTED_DEADLINE_S = 60.0
 
 
 class Pacing(Enum):
-    """When `turnComplete` is sent for spoken answers."""
+    """Time at which `turnComplete` is sent for spoken answers."""
 
     PACED = "paced"
-    """When the produced audio would have been played, so that barge-in stays possible."""
+    """As soon as the produced audio would have been played, so that barge-in stays possible."""
     IMMEDIATE = "immediate"
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """Durations are in seconds unless the name says otherwise."""
+    """Settings of a conversation; durations in seconds unless the name says otherwise."""
 
     pacing: Pacing = Pacing.PACED
     stall_s: float = 1.0
@@ -58,9 +58,9 @@ class SessionSettings:
     total_s: float = 0.0
     """Duration of a session over all its connections."""
     idle_s: float = 0.0
-    """How long a client may send nothing."""
+    """Duration for which a client may send nothing."""
     go_away_s: float = 60.0
-    """How long before the end of a connection it is announced."""
+    """Time between the announcement of a connection's end and the end."""
 
     def tool_deadline(self, interrupts: bool) -> float:
         """Return the deadline of blocking calls; 0 is never."""

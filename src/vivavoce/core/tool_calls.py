@@ -69,7 +69,7 @@ class ToolTimeouts:
 
 
 class ResultStatus(Enum):
-    """What was done with a result."""
+    """Outcome of entering a tool result."""
 
     IGNORED = "ignored"
     KEPT = "kept"
@@ -109,17 +109,17 @@ class ToolLedger:
 
     @property
     def blocked(self) -> bool:
-        """Whether a call of the newest batch is unanswered."""
+        """True if a call of the newest batch is unanswered."""
         return any(entry.result is None for entry in self._newest())
 
     @property
     def waits(self) -> bool:
-        """Whether a batch is open: unanswered, or answered and not yet taken."""
+        """True if a batch is open: unanswered, or answered and not yet taken."""
         return any(entry.blocking for entry in self._open.values())
 
     @property
     def idle(self) -> bool:
-        """Whether no result waits and no batch is open."""
+        """True if no result waits and no batch is open."""
         return not self.waiting and not self.waits
 
     def snapshot(self, now: float) -> tuple[OpenCall, ...]:
@@ -144,11 +144,11 @@ class ToolLedger:
 
     @property
     def open_ids(self) -> tuple[CallId, ...]:
-        """The calls that may still be answered."""
+        """Ids of the calls that may still be answered."""
         return tuple(id for id, entry in self._open.items() if entry.result is None)
 
     def deadline(self) -> float | None:
-        """Return when the first call is overdue."""
+        """Return the time at which the first call is overdue."""
         return min((d for e in self._open.values() if (d := _due(e)) is not None), default=None)
 
     # --- calls ----------------------------------------------------------------------------
@@ -160,7 +160,7 @@ class ToolLedger:
     def open_calls(
         self, calls: tuple[ToolCall, ...], tools: Tools, now: float
     ) -> tuple[ToolCall, ...]:
-        """Enter calls of offered functions; return them with their ids."""
+        """Enter the model's calls of declared functions; return them with new ids."""
         declared = {function.name: function for function in tools.functions}
         named = tuple(replace(call, id=self._ids.call()) for call in calls)
         for call in named:
@@ -188,7 +188,7 @@ class ToolLedger:
         return behavior is not Behavior.NON_BLOCKING
 
     def room_for(self, calls: tuple[ToolCall, ...]) -> bool:
-        """Return whether so many more calls may be open, if all of them block."""
+        """Return whether this many more blocking calls may be open."""
         return sum(entry.blocking for entry in self._open.values()) + len(calls) <= MAX_OPEN_CALLS
 
     def _close_oldest(self) -> None:

@@ -60,7 +60,7 @@ _MAX_SEARCHED_CHARS = 64
 
 
 class FlightRecorder:
-    """Ring buffer of entries: the oldest is dropped."""
+    """Ring buffer of recorded events, the oldest of which is dropped."""
 
     def __init__(self, events: int, texts: bool) -> None:
         self._ring: deque[tuple[float, object]] = deque(maxlen=events)

@@ -109,7 +109,7 @@ def vad_params(detection: ActivityDetection, eager_silence_ms: int) -> VadParams
 
 
 class ActivityTracker:
-    """Finds speech in one stream of scores. `floor` is where the previous turn ended."""
+    """Detector of turns in one stream of voice scores; `floor` is the end of the previous turn."""
 
     def __init__(self, params: VadParams, floor: Position = 0) -> None:
         self.params = params
@@ -129,7 +129,7 @@ class ActivityTracker:
 
     @property
     def idle(self) -> bool:
-        """Whether there is neither speech nor a possible onset."""
+        """True if there is neither speech nor a possible onset."""
         return not self.speaking and self._onset is None
 
     def add_scores(self, scored: VoiceScored) -> list[SpeechEvent]:

@@ -91,7 +91,7 @@ TRANSITIONS: dict[TurnState, dict[SpeechEdge, TurnState]] = {
 
 
 class FloorTaken(Enum):
-    """How the user has just taken the floor.
+    """Way in which the user took the floor: by voice, by a request, or by content.
 
     It stands until the rules have looked at it once: only the beginning of activity interrupts.
     """
@@ -130,12 +130,12 @@ class UserTurns:
 
     @property
     def idle(self) -> bool:
-        """Whether the queue is empty."""
+        """True if the queue is empty."""
         return not self.queue
 
     @property
     def needs_audio(self) -> bool:
-        """Whether a turn is being spoken or recognized."""
+        """True if a turn is being spoken or recognized."""
         return any(turn.state is not TurnState.READY for turn in self.spoken)
 
     def awaiting_transcript(self) -> list[SpokenTurn]:
@@ -143,7 +143,7 @@ class UserTurns:
         return [turn for turn in self.spoken if turn.state is TurnState.ENDED]
 
     def ready(self) -> list[Entry]:
-        """Return what may be processed now: all before the first unfinished turn or update.
+        """Return the entries that may be processed now: those before the first unfinished one.
 
         Speech waits for speech that follows it: no answer begins while the user speaks. Typed turns
         that ask for an answer do not wait.
@@ -159,7 +159,7 @@ class UserTurns:
     # --- spoken ---------------------------------------------------------------------------
 
     def handle_speech(self, event: SpeechEvent, manual: bool, step: Step) -> bool:
-        """Move the open turn by a speech event, or begin one; whether anything changed."""
+        """Apply a speech event to the open turn, or begin one; return whether anything changed."""
         if event.kind is SpeechEdge.ONSET:
             return self._onset(event, manual, step)
         turn = self.open
@@ -259,7 +259,7 @@ class UserTurns:
         )
 
     def add_trigger(self, step: Step, urgent: bool = True) -> None:
-        """Ask for an answer to what there is, and to the turn that is being spoken.
+        """Request an answer to the queued turns, and to the one that is being spoken.
 
         `urgent`: also while functions of the client run.
         """
@@ -270,7 +270,7 @@ class UserTurns:
         self._join_entry(len(self.queue), TypedTurn(self._with_frames(()), True, urgent), step)
 
     def add_content(self, contents: tuple[Content, ...], answer: bool, step: Step) -> None:
-        """Add `clientContent` before what is being spoken; to neighboring content, if any.
+        """Queue `clientContent` before the open spoken turn, joined to neighboring content.
 
         Waiting video frames join content that asks for an answer, unless the user is speaking.
         """
@@ -286,7 +286,7 @@ class UserTurns:
             self._join_entry(at, TypedTurn(contents, answer, urgent=True), step)
 
     def add_update(self, update: Update) -> None:
-        """Add `contextUpdate` before what is being spoken; neighboring updates become one.
+        """Queue a `contextUpdate` before the open spoken turn, joined to a neighboring one.
 
         So the queue stays within its bound.
         """
@@ -299,7 +299,7 @@ class UserTurns:
             self.queue.insert(at, update)
 
     def context(self) -> list[TypedTurn]:
-        """Return content at the head of the queue that asks for no answer."""
+        """Return the content at the head of the queue that asks for no answer."""
         typed = takewhile(lambda e: isinstance(e, TypedTurn) and not e.answer, self.queue)
         return [entry for entry in typed if isinstance(entry, TypedTurn)]
 
@@ -384,12 +384,12 @@ class SpokenTurn:
 
     @property
     def open(self) -> bool:
-        """Whether the user may still be speaking."""
+        """True if the user may still be speaking."""
         return self.state in (TurnState.SPEAKING, TurnState.PAUSED)
 
     @property
     def answer(self) -> bool:
-        """Whether it asks for an answer: it has words or frames, or one was requested."""
+        """True if the turn asks for an answer: it has words or frames, or one was requested."""
         return self.asked or bool(self.frames or self.words())
 
     @property
@@ -412,7 +412,7 @@ class SpokenTurn:
         return piece
 
     def words(self) -> list[str]:
-        """Return what was spoken, and the texts that joined it."""
+        """Return the recognized words and the typed texts that joined them."""
         return [text for text in (self.text.strip(), *self.typed) if text]
 
     def contents(self) -> tuple[Content, ...]:
@@ -475,7 +475,7 @@ Entry = SpokenTurn | TypedTurn | Update
 
 
 def is_unfinished(entry: Entry) -> bool:
-    """Whether it is a spoken turn without its final transcript."""
+    """Return whether an entry is a spoken turn without its final transcript."""
     return isinstance(entry, SpokenTurn) and entry.state is not TurnState.READY
 
 
@@ -487,7 +487,7 @@ class VideoBuffer:
         self._waiting: deque[tuple[Position, Blob]] = deque(maxlen=MAX_FRAMES)
 
     def add_frame(self, position: Position, frame: Blob) -> bool:
-        """Add a frame that arrived at `position` of the audio; whether the oldest was dropped."""
+        """Add a frame that arrived at `position`; return whether the oldest was dropped."""
         full = len(self._waiting) == MAX_FRAMES
         self._waiting.append((position, frame))
         return full
@@ -507,7 +507,7 @@ class VideoBuffer:
         return tuple(frame for _, frame in seen[max(0, before - 1) :])
 
     def take_frames(self, start: Position, end: Position) -> tuple[Blob, ...]:
-        """Return the same, and remove them and all older ones."""
+        """Remove and return the frames of a spoken turn with this span; remove older ones, too."""
         taken = self.within(start, end)
         while self._waiting and self._waiting[0][0] <= end:
             self._waiting.popleft()

@@ -36,7 +36,7 @@ READ_SHARE = 0.1
 READ_BURST_S = 0.02
 """Time of reading at once without a pause: a picture of 20 MB."""
 
-READ_QUICK_S = 0.004
+READ_YIELD_AFTER_S = 0.004
 """Part of the burst read without giving way; a microphone takes a tenth of it in a second."""
 
 IDLE_TURN_READ_S = 0.00025
@@ -65,7 +65,7 @@ class ReadPace:
         self._loop = loop
         self._largest = self.size = largest
         self._processor_s = processor_s
-        self._share = LoopShare(READ_SHARE, processor_s, READ_BURST_S, READ_QUICK_S)
+        self._share = LoopShare(READ_SHARE, processor_s, READ_BURST_S, READ_YIELD_AFTER_S)
         self._began = processor_s()
         self._since_turn_s = 0.0
         self._wait: asyncio.TimerHandle | asyncio.Future[None] | None = None
@@ -105,7 +105,7 @@ class ReadPace:
             if wait_s := self._share.debt_s():
                 wait_s += MIN_PAUSE_S
                 self._wait = self._loop.call_later(wait_s, self._resume_when_idle, resume)
-            elif self._share.is_over_quick_share and self._since_turn_s >= IDLE_TURN_READ_S:
+            elif self._share.should_yield and self._since_turn_s >= IDLE_TURN_READ_S:
                 self._resume_when_idle(resume)
         return self.paused
 
@@ -115,9 +115,9 @@ class ReadPace:
             self._wait.cancel()
             self._wait = None
 
-    async def give_way(self) -> None:
+    async def yield_to_loop(self) -> None:
         """Wait for an idle turn of the loop if recent reads were expensive."""
-        await self._share.give_way()
+        await self._share.yield_to_loop()
 
     def _resume_when_idle(self, resume: Callable[[], None]) -> None:
         turn = self._wait = request_idle_turn()

@@ -454,7 +454,7 @@ class HttpConnection(H11Protocol, BoundedProtocol):
         self._overhead = 0
         if wait_s := self.pace.count_work(REQUEST_S):
             await asyncio.sleep(wait_s)  # requests of one connection are answered one by one
-        await self.pace.give_way()
+        await self.pace.yield_to_loop()
         closing = False
 
         async def pass_on(message: Message) -> None:

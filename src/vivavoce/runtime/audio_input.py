@@ -1,7 +1,7 @@
 """Microphone stream of a session: resample to 16 kHz PCM and count positions.
 
-The core speaks of sound only as positions; the sound itself stays here, in a ring. Chunks may be
-split anywhere, even inside a sample or inside a WAV header, and the rate may change in mid-stream.
+The core refers to audio by positions only; the audio itself stays here, in a ring buffer. Chunks
+may be split anywhere, even inside a sample or a WAV header, and the rate may change in mid-stream.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ import soxr
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, AudioChunk, Position, samples
 from vivavoce.errors import ClientFault
 
-RING_S = 660.0
-"""The most sound a session keeps, 21 MB of it; older sound is lost. Longer than a recognizer may
+RING_BUFFER_S = 660.0
+"""Audio that a session keeps, 21 MB; older audio is dropped. Longer than a recognizer may
 be behind before the client has to wait, so that none is lost to it."""
 
-LOWEST_RATE, HIGHEST_RATE = 4_000, 192_000
+MIN_RATE_HZ, MAX_RATE_HZ = 4_000, 192_000
 
 # MQ looks about 9 ms ahead at 24 and 48 kHz, HQ 15 ms and more; their cost is the same
-# (20 us for 100 ms of sound), and recognition cannot tell them apart.
-QUALITY = "MQ"
+# (20 us for 100 ms of audio), and recognition cannot tell them apart.
+RESAMPLER_QUALITY = "MQ"
 
 
 class AudioBuffer:
-    """The microphone stream of one session. `start` is where positions go on after resumption."""
+    """Ring buffer of one session's microphone audio at 16 kHz; positions count on from `start`."""
 
-    def __init__(self, start: Position = 0, ring_s: float = RING_S) -> None:
+    def __init__(self, start: Position = 0, ring_s: float = RING_BUFFER_S) -> None:
         self._ring = bytearray()
         self._base = start
         self._start = start
@@ -40,16 +40,16 @@ class AudioBuffer:
 
     @property
     def position(self) -> Position:
-        """Position up to which sound has arrived."""
+        """Position up to which audio has arrived."""
         return self._base + len(self._ring) // BYTES_PER_SAMPLE
 
     @property
     def oldest(self) -> Position:
-        """Position from which on sound is still held."""
+        """Position of the oldest audio in the buffer."""
         return self._base
 
     def add_chunk(self, chunk: AudioChunk) -> Position:
-        """Append a chunk of the stream; returns the new position. Raises `ClientFault`."""
+        """Append a chunk of the stream and return the new position. Raises `ClientFault`."""
         for data, wav in self._header.feed_bytes(chunk.data):
             if wav is not self._wav:
                 self._wav, self._odd = wav, b""
@@ -58,9 +58,9 @@ class AudioBuffer:
         return self.position
 
     def end_stream(self, frame_samples: int = 0) -> Position:
-        """End the stream, with what is held back of it; returns the position of its end.
+        """Flush the end of the stream into the buffer; return the position of its end.
 
-        Silence fills the last detector frame, counted from where the session's sound began.
+        Silence fills the last detector frame, counted from where the session's audio began.
         """
         if rest := self._header.flush_header():
             self.add_chunk(AudioChunk(rest, self._rate))
@@ -71,13 +71,13 @@ class AudioBuffer:
         return self.position
 
     def read_audio(self, start: Position, end: Position) -> bytes:
-        """Return the sound between two positions, as far as it is still held."""
+        """Return the audio between two positions, as far as it is still held."""
         first = max(0, start - self._base) * BYTES_PER_SAMPLE
         last = max(0, end - self._base) * BYTES_PER_SAMPLE
         return bytes(memoryview(self._ring)[first:last])
 
     def forget_audio(self, before: Position) -> None:
-        """Drop the sound before this position."""
+        """Drop the audio before this position."""
         surplus = min(before, self.position) - self._base
         if surplus > 0:
             del self._ring[: surplus * BYTES_PER_SAMPLE]
@@ -104,17 +104,17 @@ class AudioBuffer:
 
     def _resample(self, pcm: bytes, rate: int) -> bytes:
         if rate != self._rate:
-            if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+            if not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
                 raise ClientFault(
                     1007,
-                    f"Unsupported audio rate {rate}: send PCM between {LOWEST_RATE} and "
-                    f"{HIGHEST_RATE} samples a second.",
+                    f"Unsupported audio rate {rate}: send PCM between {MIN_RATE_HZ} and "
+                    f"{MAX_RATE_HZ} samples a second.",
                 )
             self._flush_resampler()
             self._rate = rate
             if rate != INPUT_RATE:
                 self._resampler = soxr.ResampleStream(
-                    rate, INPUT_RATE, 1, dtype="int16", quality=QUALITY
+                    rate, INPUT_RATE, 1, dtype="int16", quality=RESAMPLER_QUALITY
                 )
         if self._resampler is None:
             return pcm
@@ -140,26 +140,26 @@ def _mono(pcm: bytes) -> bytes:
 # PCM. Unread, its header is a click, and a file at another rate is heard at the wrong speed.
 
 MAX_HEADER_BYTES = 64 * 1024
-"""A file whose sound begins later than this (cover art, say) is not a microphone."""
+"""Bytes before the data chunk of a WAV header; a file with more (cover art, say) is refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class WavFormat:
-    """The format of the sound behind a header."""
+    """Audio format that a WAV header declares."""
 
     rate: int
     channels: int
 
 
 Sound = tuple[bytes, WavFormat | None]
-"""Bytes of sound with their header's format; `None` where there was no header."""
+"""Bytes of audio with their header's format; `None` without a header."""
 
 
 class WavHeaderReader:
-    """Separates headers from sound in one microphone stream.
+    """Parser that separates WAV headers from audio in one microphone stream.
 
-    A stream may begin with a header. It holds for as much sound as it says; then another header
-    may follow, or sound that needs none. A header that names no size holds to the end.
+    A stream may begin with a header. It holds for as much audio as it says; then another header
+    may follow, or audio that needs none. A header that names no size holds to the end.
     """
 
     def __init__(self) -> None:
@@ -169,7 +169,7 @@ class WavHeaderReader:
         self._look()
 
     def feed_bytes(self, data: bytes) -> list[Sound]:
-        """Return the sound in `data`: none while undecided. Raises `ClientFault`."""
+        """Return the audio in `data`; none while a header is incomplete. Raises `ClientFault`."""
         found: list[Sound] = []
         while data:
             if self._head is not None:
@@ -186,17 +186,17 @@ class WavHeaderReader:
         return found
 
     def flush_header(self) -> bytes:
-        """Return what was held back of a stream that ends undecided: too short for a header."""
+        """Return the held bytes of a stream that ends before a header could be recognized."""
         head, self._head = self._head or bytearray(), None
         return b"" if len(head) >= 4 else bytes(head)
 
     def _look(self) -> None:
-        """Expect a header, or sound."""
+        """Expect a header, or audio."""
         self._head, self._at = bytearray(), 12
         self._left = self._format = None
 
     def _decide(self, head: bytearray) -> bytes:
-        """Return the sound in `head` once it is certain where it begins; nothing before."""
+        """Return the audio in `head` once its beginning is certain; nothing before."""
         start: int | None = 0
         if _may_be_wav(head):
             start = self._find_sound(head)
@@ -208,7 +208,7 @@ class WavHeaderReader:
         return bytes(memoryview(head)[start:])
 
     def _find_sound(self, head: bytearray) -> int | None:
-        """Return where the data chunk begins; what was read is not read again."""
+        """Return the offset of the data chunk; chunks that were read are not read again."""
         while self._at + 8 <= len(head):
             name, size = struct.unpack_from("<4sI", head, self._at)
             if name == b"data":

@@ -20,11 +20,11 @@ from vivavoce.runtime.ports import CheckpointStore
 log = logging.getLogger(__name__)
 
 FINAL_SAVE_TIMEOUT_S = 5.0
-"""How long the end of a connection waits for the store, whose own time limit is shorter."""
+"""Timeout of the last save at the end of a connection; the store's own limit is shorter."""
 
 
 class CheckpointWriter:
-    """Saves the checkpoints of one connection; without a store, none."""
+    """Writer of one connection's checkpoints, one at a time; without a store it saves none."""
 
     def __init__(
         self, store: CheckpointStore | None, session: str, post: Callable[[Event], None]
@@ -36,7 +36,7 @@ class CheckpointWriter:
         self._handover: asyncio.Future[Checkpoint | None] | None = None
 
     def request_handover(self) -> asyncio.Future[Checkpoint | None]:
-        """Return a future of the connection's last checkpoint, which is not saved then.
+        """Return a future of the connection's last checkpoint, for the connection that takes over.
 
         `None` if there is none, since all is saved.
         """
@@ -45,18 +45,18 @@ class CheckpointWriter:
         return self._handover
 
     def save_checkpoint(self, checkpoint: Checkpoint, new_handle: bool) -> None:
-        """Save a checkpoint; if it is for a `new_handle`, the outcome comes back as an event."""
+        """Save a checkpoint in the background; with `new_handle`, post the outcome as an event."""
         if self._handover is not None and not new_handle:
             self._resolve_handover(checkpoint)
             return
         self._then(self._save(checkpoint, new_handle))
 
     def forget_session(self) -> None:
-        """Drop the session from the store."""
+        """Delete the session from the store, in the background."""
         self._then(self._forget())
 
     async def aclose(self) -> None:
-        """Wait for what was started."""
+        """Wait for saves that were started, up to `FINAL_SAVE_TIMEOUT_S`."""
         self._resolve_handover(None)
         if self._last is not None:
             await asyncio.wait({self._last}, timeout=FINAL_SAVE_TIMEOUT_S)

@@ -23,23 +23,23 @@ from vivavoce.core.events import (
 from vivavoce.domain.audio import AudioChunk, Position, VideoFrame, pcm_seconds
 from vivavoce.domain.content import Blob
 from vivavoce.errors import ClientFault
-from vivavoce.runtime.audio_input import LOWEST_RATE, AudioBuffer
+from vivavoce.runtime.audio_input import MIN_RATE_HZ, AudioBuffer
 from vivavoce.runtime.event_loop import run_in_decoder
 from vivavoce.runtime.event_queue import EventQueue
 from vivavoce.runtime.ports import Dialect, Transport
 from vivavoce.runtime.rate_limit import RateLimiter
 from vivavoce.runtime.transcription import Recordings, Transcripts, has_recordings
 from vivavoce.runtime.turn_metrics import TurnReporter, UsageMetering
-from vivavoce.runtime.voice_activity import PIECE_S, VoiceActivityDetection
+from vivavoce.runtime.voice_activity import MAX_SCORED_S, VoiceActivityDetection
 
-VIDEO_INTERVAL_S = 0.25
-"""Frames that follow each other sooner are left out; the API asks for one a second."""
+MIN_FRAME_INTERVAL_S = 0.25
+"""Shortest interval of video frames; sooner ones are dropped. The API asks for one a second."""
 
-VIDEO_BYTES = 8 * 1024 * 1024
+MAX_FRAME_BYTES = 8 * 1024 * 1024
 
 
 class InputReceiver:
-    """Posts what one client sends as events. `detection` is `None` if the client marks activity."""
+    """Receiver of one client's decoded input, which it posts as events for the core."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class InputReceiver:
         self._next_frame_at = 0.0
 
     async def handle_incoming(self, incoming: ClientInput) -> None:
-        """Process one input of the client; returns when the next may come.
+        """Process one input of the client; return when the next may be read.
 
         Raises `ClientFault` for media that cannot be taken, `EngineError` for a dead detector.
         """
@@ -82,7 +82,7 @@ class InputReceiver:
                 self._events.put_event(incoming)
 
     def forget_audio(self, before: Position) -> None:
-        """Drop sound before a position, except what a detector or recognizer still needs."""
+        """Drop audio before a position, except what a detector or recognizer still needs."""
         needed = self._transcripts.needed_from()
         if self._detection is not None:
             needed = min(needed, self._detection.position)
@@ -90,12 +90,12 @@ class InputReceiver:
 
     async def _add_audio(self, chunk: AudioChunk) -> None:
         # A long message is added in pieces, so that no other connection waits for it.
-        rate = max(LOWEST_RATE, chunk.rate)
-        size = 2 * int(PIECE_S * rate)
+        rate = max(MIN_RATE_HZ, chunk.rate)
+        size = 2 * int(MAX_SCORED_S * rate)
         for at in range(0, len(chunk.data), size):
             if at:
                 await asyncio.sleep(0)
-            await self._rates.loop.give_way()
+            await self._rates.loop.yield_to_loop()
             piece = AudioChunk(chunk.data[at : at + size], chunk.rate)
             await self._rates.wait_for_audio(pcm_seconds(piece.data, rate))
             before = self._audio.position
@@ -130,21 +130,23 @@ class InputReceiver:
         await self._transcripts.wait_for_recognizer()
 
     def _add_frame(self, frame: VideoFrame) -> None:
-        if len(frame.data) > VIDEO_BYTES:
+        if len(frame.data) > MAX_FRAME_BYTES:
             raise ClientFault(
-                1007, f"Video frame too large: send at most {VIDEO_BYTES // 2**20} MiB a frame."
+                1007, f"Video frame too large: send at most {MAX_FRAME_BYTES // 2**20} MiB a frame."
             )
         now = asyncio.get_running_loop().time()
         if now < self._next_frame_at:
-            self._mismatch(f"images sooner than {VIDEO_INTERVAL_S} s after another are left out", 0)
+            self._mismatch(
+                f"images sooner than {MIN_FRAME_INTERVAL_S} s after another are left out", 0
+            )
             return
-        self._next_frame_at = now + VIDEO_INTERVAL_S
+        self._next_frame_at = now + MIN_FRAME_INTERVAL_S
         blob = Blob(frame.data, frame.mime_type)
         self._events.put_event(VideoArrived(self._audio.position, blob))
 
 
 class FrameReader:
-    """Receives and decodes frames, at the rate that `rates` allow."""
+    """Reader of a client's frames: receives and decodes them, at the rate that `rates` allow."""
 
     def __init__(
         self, transport: Transport, dialect: Dialect, metering: UsageMetering, rates: RateLimiter
@@ -155,7 +157,7 @@ class FrameReader:
         self._rates = rates
 
     async def read_frame(self) -> tuple[Sequence[ClientInput], bool]:
-        """Return the inputs of the next frame, and whether they are nothing but audio.
+        """Return the inputs of the next frame, and whether all of them are audio.
 
         Raises `Disconnected`, and `ClientFault` for what cannot be read or comes too fast.
         """
@@ -165,7 +167,7 @@ class FrameReader:
         audio_only = bool(inputs) and all(isinstance(each, AudioChunk) for each in inputs)
         await self._rates.wait_for_message(audio_only)
         await self._rates.loop.repay()
-        await self._rates.loop.give_way()
+        await self._rates.loop.yield_to_loop()
         return inputs, audio_only
 
     async def _decode(self, frame: bytes | str) -> Sequence[ClientInput]:

@@ -78,7 +78,7 @@ from vivavoce.runtime.ports import (
     Meter,
     Transport,
 )
-from vivavoce.runtime.rate_limit import ANSWER_S, RateLimiter, RateLimits
+from vivavoce.runtime.rate_limit import ANSWER_COST_S, RateLimiter, RateLimits
 from vivavoce.runtime.tasks import EngineTasks, is_end
 from vivavoce.runtime.tool_runner import NoTools, ToolRunner
 from vivavoce.runtime.transcription import Recordings, Transcripts
@@ -89,16 +89,16 @@ from vivavoce.tools.ports import Tooling, Toolset
 log = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT_S = 5.0
-"""How long a client may take to read the last messages and the close."""
+"""Timeout for a client to read the last messages and the close."""
 
-RELEASE_S = 2.0
-"""How long an engine may take to release a conversation."""
+RELEASE_TIMEOUT_S = 2.0
+"""Timeout for an engine to release a conversation."""
 
 TRACE_LINES = 100
-"""How much of the flight recorder is logged when a session breaks."""
+"""Lines of the flight recorder that are logged when a session fails."""
 
-QUICK_EVENTS = (AudioArrived, VoiceScored, MessageRead)
-"""Events that come often and cost little; after any other, the event loop gives way."""
+FREQUENT_EVENTS = (AudioArrived, VoiceScored, MessageRead)
+"""Frequent, cheap events; after any other, the connection yields to the event loop."""
 
 INTERNAL = (1011, "Internal error encountered.")
 
@@ -118,7 +118,7 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a connection ended. `by_client`: the client left before it was closed."""
+    """Outcome of a connection: close code and reason; `by_client` if the client left first."""
 
     code: int
     reason: str
@@ -127,7 +127,7 @@ class Ending:
 
 
 class Connection:
-    """One client's connection, from `setupComplete` to the close.
+    """Host of one client's session, from `setupComplete` to the close.
 
     `position` is where the count of heard samples goes on after a resumption. `toolset` is closed
     with the connection. `store` saves its checkpoints, `meter` counts its use.
@@ -189,7 +189,7 @@ class Connection:
         self._checkpoints = CheckpointWriter(store, session_id, put_event)
 
     def schedule_close(self, reason: CloseReason, time_left_s: float) -> None:
-        """Have the core end the connection in so many seconds, for this reason."""
+        """Schedule the end of the connection in so many seconds, for this reason."""
         self._events.put_event(CloseRequested(reason, time_left_s))
 
     def supersede(self) -> None:
@@ -197,7 +197,7 @@ class Connection:
         self._events.put_event(SessionSuperseded())
 
     def hand_over(self) -> asyncio.Future[Checkpoint | None]:
-        """Do the same; returns a future of the checkpoint that is not saved yet."""
+        """Supersede the connection, and return a future of its last, unsaved checkpoint."""
         self._events.put_event(SessionSuperseded(handover=True))
         return self._checkpoints.request_handover()
 
@@ -206,7 +206,7 @@ class Connection:
         self._events.put_event(CheckpointLost())
 
     async def run(self) -> Ending:
-        """Hold the conversation until it ends. Raises nothing but `CancelledError`."""
+        """Run the conversation until it ends. Raises nothing but `CancelledError`."""
         try:
             try:
                 ending = await self._run_tasks()
@@ -247,9 +247,9 @@ class Connection:
                     self._reporter.record_event(event, now)
                     self._perform_all(session.handle_event(event, now))
                     self._transcripts.advance_audio(session.vad_processed_until)
-                if not isinstance(event, QUICK_EVENTS):
+                if not isinstance(event, FREQUENT_EVENTS):
                     await asyncio.sleep(0)  # other connections have their turn
-                await self._rates.loop.give_way()
+                await self._rates.loop.yield_to_loop()
             elif (deadline := session.deadline()) is not None and deadline <= clock():
                 self._perform_all(session.handle_deadline(clock()))
             else:
@@ -297,7 +297,7 @@ class Connection:
             case PrepareGeneration(request=request):
                 self._generations.prepare(request)
             case StartGeneration(request=request):
-                self._rates.loop.count_work(ANSWER_S)
+                self._rates.loop.count_work(ANSWER_COST_S)
                 self._tools.note_request(request)
                 self._generations.start(request)
             case ReleaseGeneration(generation=generation):
@@ -338,7 +338,7 @@ class Connection:
         self._transcripts.close()
 
     def _explain_failure(self, group: BaseExceptionGroup[BaseException]) -> Ending:
-        """Return the ending for what ended the three tasks. Re-raises cancellation."""
+        """Return the outcome for the failure of a task. Re-raises cancellation."""
         failure: BaseException = group
         while isinstance(failure, BaseExceptionGroup):
             failure = failure.exceptions[0]
@@ -358,7 +358,7 @@ class Connection:
                 await self._transport.close(ending.code, ending.reason)
 
     async def _release_engines(self) -> None:
-        """Release everything that engines hold for this conversation."""
+        """Have all engines release what they hold for this conversation."""
         try:
             await self._checkpoints.aclose()
             await self._tasks.aclose()
@@ -371,14 +371,14 @@ class Connection:
             )
 
     async def _release(self, **engines: Awaitable[None]) -> None:
-        """Have engines release the conversation, without waiting for one that does not."""
+        """Await the engines' releases, for at most `RELEASE_TIMEOUT_S`."""
         # Tasks: `asyncio.timeout` would wait for an engine that swallows its cancellation.
         work = {
             self._tasks.start_task(f"release {engine}", self._forget(engine, release)): engine
             for engine, release in engines.items()
         }
         try:
-            await asyncio.wait(work, timeout=RELEASE_S)
+            await asyncio.wait(work, timeout=RELEASE_TIMEOUT_S)
         finally:
             for task, engine in work.items():
                 if not task.done():
@@ -403,7 +403,7 @@ def _count_sent(reporter: TurnReporter, metering: UsageMetering, message: Messag
 
 
 def recognition_options(setup: SessionSetup) -> RecognitionOptions:
-    """Read the hints of a setup; without any, the language of the answers."""
+    """Return the recognizer's options for a setup: hints, or the language of the answers."""
     options = setup.input_transcription
     languages = () if options is None else options.language_codes
     if not languages and setup.language:

@@ -15,13 +15,13 @@ T = TypeVar("T")
 
 # --- idle turns -------------------------------------------------------------------------------
 
-LONGEST_WAIT_S = 0.005
-"""After so long a piece of work gets its turn although the loop is busy. Those that wait share it:
+MAX_WAIT_S = 0.005
+"""Longest wait for an idle turn while the loop is busy. Those that wait share it:
 a hundred newcomers wait for a hundred steps of the loop, and not for half a second."""
 
 
 async def idle_turn() -> None:
-    """Return when nothing else is ready on the running loop, or after `LONGEST_WAIT_S` and a step
+    """Return when nothing else is ready on the running loop, or after `MAX_WAIT_S` and a step
     of the loop for each piece of work that asked before."""
     await request_idle_turn()
 
@@ -43,7 +43,7 @@ class IdleTurns:
         self._task: asyncio.Task[None] | None = None
 
     def request_turn(self) -> asyncio.Future[None]:
-        """Return a future that is done in an idle turn of its own, unless it is cancelled."""
+        """Return a future that completes in an idle turn of its own, unless it is cancelled."""
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
         self._waiting.append(turn)
@@ -54,7 +54,7 @@ class IdleTurns:
     async def _give_turns(self) -> None:
         try:
             while self._waiting:
-                await _idle(LONGEST_WAIT_S / len(self._waiting))
+                await _idle(MAX_WAIT_S / len(self._waiting))
                 turn = self._waiting.popleft()
                 if not turn.done():  # else its task was cancelled
                     turn.set_result(None)
@@ -83,7 +83,7 @@ _DECODER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decoding")
 
 
 async def run_in_decoder(work: Callable[[], T]) -> T:
-    """Run `work` in the thread for messages that take longer to read than an event loop can wait.
+    """Run `work` in the decoder thread, for messages that would block the event loop too long.
 
     There is one for all connections: such messages wait for each other, and hold nothing else up.
     Reading them is Python, so the thread gives way to the event loop as it goes.
@@ -95,7 +95,7 @@ async def run_in_decoder(work: Callable[[], T]) -> T:
 
 INTERVAL_S = 0.05
 WINDOW_S = 15.0
-"""A delay is reported for so long to twice as long: longer than two scrapes are apart."""
+"""Time for which a delay is reported, at least: longer than two scrapes are apart."""
 
 
 class LoopLag:
@@ -113,17 +113,17 @@ class LoopLag:
 
     @property
     def worst_s(self) -> float:
-        """The longest that something due had to wait."""
+        """Longest delay of a due timer in the window, in seconds."""
         return max(self._present, self._former)
 
     def start(self) -> None:
-        """Start to measure."""
+        """Start measuring."""
         now = asyncio.get_running_loop().time()
         self._due, self._shift_at = now + INTERVAL_S, now + WINDOW_S
         self._measurement.start()
 
     async def aclose(self) -> None:
-        """Stop to measure."""
+        """Stop measuring."""
         await self._measurement.aclose()
 
     async def _measure(self) -> None:

@@ -10,12 +10,12 @@ from collections import deque
 
 from vivavoce.core.events import Event
 
-HIGH_WATER = 64
-"""Events that wait before the reader does, too."""
+HIGH_WATER_EVENTS = 64
+"""Events in the queue at which the reader of the client stops reading."""
 
 
 class EventQueue:
-    """Events in the order in which they happened. One task takes them, any may put them."""
+    """First-in, first-out queue of events with one consumer and any number of producers."""
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque()
@@ -23,8 +23,8 @@ class EventQueue:
         self._room = asyncio.Event()
 
     async def wait_for_room(self) -> None:
-        """Return when fewer than `HIGH_WATER` events wait."""
-        while len(self._events) >= HIGH_WATER:
+        """Return when fewer than `HIGH_WATER_EVENTS` events wait."""
+        while len(self._events) >= HIGH_WATER_EVENTS:
             self._room.clear()
             await self._room.wait()
 
@@ -36,7 +36,7 @@ class EventQueue:
     def take_event(self) -> Event | None:
         """Remove and return the oldest event, if there is one."""
         event = self._events.popleft() if self._events else None
-        if len(self._events) < HIGH_WATER:
+        if len(self._events) < HIGH_WATER_EVENTS:
             self._room.set()
         return event
 
@@ -44,7 +44,7 @@ class EventQueue:
         """Return when there is an event, at the latest at `deadline` in the loop's time.
 
         By hand rather than with `asyncio.timeout_at`, which would raise and unwind at every
-        deadline: this is once for every chunk of sound.
+        deadline: this is once for every chunk of audio.
         """
         if self._events:
             return

@@ -1,7 +1,7 @@
 """Run a responder: turn its output into events, at the pace of playback.
 
 A responder may produce as fast as it can, up to `OutputPace.ahead_s` before what the client can
-have played; then `emit` waits. A speculative one may hold `held_s` of sound until promoted.
+have played; then `emit` waits. A speculative one may hold `held_s` of audio until promoted.
 
 Whatever an engine does, the core learns exactly once how it ended: finished, failed or refused. An
 engine's bug is a failed generation, never a dead session: it may raise whatever it likes, and what
@@ -54,7 +54,7 @@ BROKEN = "The engine broke down."
 
 @dataclass(frozen=True, slots=True)
 class OutputPace:
-    """How far a generation may run ahead, and how long it may be silent, in seconds."""
+    """Limits of a generation in seconds: audio ahead of playback, and time without output."""
 
     ahead_s: float = 10.0
     held_s: float = 3.0
@@ -83,31 +83,31 @@ class Generations:
         self._preparing: asyncio.Task[None] | None = None
 
     def prepare(self, request: GenerationRequest) -> None:
-        """Have the responder read this request ahead, in the place of an earlier one."""
+        """Start reading a request ahead, in place of an earlier one."""
         self._stop_preparing()
         self._preparing = self.tasks.start_task("prepare", self._prepare(request))
 
     def start(self, request: GenerationRequest) -> None:
-        """Start to answer, and stop reading ahead."""
+        """Start a generation, and stop reading ahead."""
         self._stop_preparing()
         run = _Run(self, request)
         self._running[request.generation] = run
         run.task = self.tasks.start_task(f"generation {request.generation}", run.answer())
 
     def release(self, generation: GenerationId) -> None:
-        """Let a speculative generation go on: it was promoted, and plays from now on."""
+        """Lift the output cap of a promoted speculative generation; it plays from now on."""
         if (run := self._running.get(generation)) is not None:
             run.release()
 
     def cancel(self, generation: GenerationId, purge: bool = True) -> None:
-        """Cancel a generation; with `purge`, drop what of it has not left yet."""
+        """Cancel a generation; with `purge`, drop its unsent output."""
         if purge:
             self.outbox.purge_generation(generation)
         if (run := self._running.get(generation)) is not None:
             self.retire(run)
 
     def retire(self, run: _Run) -> None:
-        """Cancel a run; nothing that still comes of it counts."""
+        """Cancel a run; its later output is ignored."""
         run.retired = True
         run.timeout.stop_timer()
         self._running.pop(run.generation, None)
@@ -136,7 +136,7 @@ class Generations:
 
 
 class _Run:
-    """One generation: the `emit` that its responder is given, and its end."""
+    """Run of one generation: the `emit` passed to its responder, its pace, and its end."""
 
     def __init__(self, home: Generations, request: GenerationRequest) -> None:
         self.generation = request.generation
@@ -163,7 +163,7 @@ class _Run:
         """Run the responder to its end and post how it ended."""
         self.timeout.start_timer(self._time_out)
         try:
-            await self._home.outbox.share.give_way()
+            await self._home.outbox.share.yield_to_loop()
             reason = await self._home.responder.respond(self._request, self.emit)
             if mismatch := find_mismatch(reason, EndReason, "reason"):
                 raise TypeError(mismatch)
@@ -178,7 +178,7 @@ class _Run:
             self._home.retire(self)
 
     async def emit(self, part: GenerationPart) -> None:
-        """Post a part as events; returns when the next one may come.
+        """Post a part of the output as events; return when the next one may come.
 
         Raises `TypeError` for what is no part; the generation has failed then, whatever the engine
         makes of it.
@@ -188,7 +188,7 @@ class _Run:
             self._end(self._failure(failure))
             raise failure
         await asyncio.sleep(0)  # an engine that awaits nothing else would hold the event loop
-        await self._home.outbox.share.give_way()
+        await self._home.outbox.share.yield_to_loop()
         if isinstance(part, Milestone):
             now = self._loop.time()
             self._home.reporter.record_milestone(self.generation, part.name, now)
@@ -279,7 +279,7 @@ class _Run:
 
 
 def _problem(part: GenerationPart) -> str:
-    """Return what is wrong with a part; empty if nothing is."""
+    """Return why a part of the output is invalid; empty if it is valid."""
     problem = find_mismatch(part, GenerationPart, "part")
     if not problem and isinstance(part, CallsRequested):
         found = (
@@ -290,7 +290,7 @@ def _problem(part: GenerationPart) -> str:
 
 
 def _first(group: BaseExceptionGroup[EngineError]) -> BaseException:
-    """Return the first failure of a group, however deep it lies."""
+    """Return the first leaf of an exception group."""
     failure: BaseException = group
     while isinstance(failure, BaseExceptionGroup):
         failure = failure.exceptions[0]
@@ -304,13 +304,13 @@ MAX_CHUNK_BYTES = samples(0.100, OUTPUT_RATE) * BYTES_PER_SAMPLE
 
 MAX_TEXT_CHARS = 100_000
 """Characters in one message of text: a frame of JSON stays below what clients can read. More than
-that does not wait for sound to begin in."""
+that is sent without waiting for audio that contains it."""
 
 _WORD = re.compile(r"\s*\S+\s*$|\s*\S+|\s+$")
 
 
 class AudioChunker:
-    """Cuts a generation's speech into chunks of 40 to 100 ms, each with the words that begin in it.
+    """Chunker of a generation's speech: 40 to 100 ms each, with the words that begin in it.
 
     They are small enough to be dropped in time at an interruption, large enough to be cheap. The
     first leaves at once, however short; smaller ones after it are joined. A long stretch that
@@ -325,7 +325,7 @@ class AudioChunker:
         self._begun = False
 
     def cut_chunks(self, pcm: bytes, text: str) -> list[Speech]:
-        """Add speech; returns the chunks that can leave."""
+        """Add speech; return the chunks that can be sent."""
         words = _spread(text, len(pcm))
         pieces = []
         at = 0
@@ -370,6 +370,6 @@ class AudioChunker:
 
 
 def _spread(text: str, size: int) -> deque[tuple[int, str]]:
-    """Return each word with an estimate of the byte of sound at which it begins."""
+    """Return each word with an estimate of the byte of audio at which it begins."""
     chars = max(1, len(text))
     return deque((match.start() * size // chars, match[0]) for match in _WORD.finditer(text))

@@ -1,7 +1,7 @@
 """Queue messages for a client, and send them.
 
-Bounded twice. Generations wait while more than `FULL_BYTES` are queued, so a slow client slows the
-engine and not the memory. A client that reads nothing for `STALL_TIMEOUT_S`, or lets `LIMIT_BYTES`
+Generations wait while more than `HIGH_WATER_BYTES` are queued, so that a slow client slows the
+engine and fills no memory. A client that reads nothing for `STALL_TIMEOUT_S`, or lets `MAX_BYTES`
 pile up in messages without a pace, is closed.
 
 Messages are encoded only when they leave, so an interruption costs nothing: whatever is queued of
@@ -33,8 +33,8 @@ from vivavoce.errors import ClientFault
 from vivavoce.runtime.ports import Dialect, Transport
 from vivavoce.runtime.rate_limit import LoopShare
 
-FULL_BYTES = 1024 * 1024
-LIMIT_BYTES = 8 * 1024 * 1024
+HIGH_WATER_BYTES = 1024 * 1024
+MAX_BYTES = 8 * 1024 * 1024
 STALL_TIMEOUT_S = 10.0
 
 SLOW_CLIENT = "The client does not read what it is sent."
@@ -43,7 +43,7 @@ _Entry = tuple[Message, GenerationId | None, int]
 
 
 class Outbox:
-    """The outgoing side of one connection. `sent` is called with every message that has left.
+    """Send queue of one connection; `sent` is called with every message that was sent.
 
     Writing is counted as the connection's `share` of the event loop.
     """
@@ -60,7 +60,7 @@ class Outbox:
         self._overflowed = False
 
     def put_message(self, message: Message, generation: GenerationId | None = None) -> None:
-        """Queue a message behind the others. `Interrupted` drops the answer it interrupts."""
+        """Append a message to the queue. `Interrupted` drops the unsent answer it interrupts."""
         if self._finished:
             return
         if isinstance(message, Interrupted):
@@ -75,14 +75,14 @@ class Outbox:
         self._keep(lambda entry: entry[1] != generation or not _is_output(entry[0]))
 
     def finish(self) -> None:
-        """Accept no more messages: `run` returns when everything has left."""
+        """Accept no more messages: `run` returns once all are sent."""
         self._finished = True
         self._more.set()
 
     @property
     def full(self) -> bool:
-        """Whether generations should wait."""
-        return self.bytes >= FULL_BYTES
+        """True if so much is queued that generations should wait."""
+        return self.bytes >= HIGH_WATER_BYTES
 
     async def wait_for_room(self) -> None:
         """Wait until there is room for more output."""
@@ -103,7 +103,7 @@ class Outbox:
                     self._sent(message)
                 if self._overflowed:
                     raise ClientFault(1008, SLOW_CLIENT)
-                await self.share.give_way()
+                await self.share.yield_to_loop()
             if self._finished:
                 return
             self._more.clear()
@@ -111,7 +111,7 @@ class Outbox:
 
     def _count(self, change: int) -> None:
         self.bytes += change
-        if self.bytes > LIMIT_BYTES:
+        if self.bytes > MAX_BYTES:
             self._overflowed = True
         if not self.full:
             self._room.set()
@@ -122,7 +122,7 @@ class Outbox:
         self._count(sum(entry[2] for entry in kept) - self.bytes)
 
     def _drop_open_turn(self) -> None:
-        """Drop the output of a turn that is not complete; one that is was not interrupted."""
+        """Drop the queued output of the turn whose `turnComplete` is not queued."""
         index = len(self._entries)
         while index and not isinstance(self._entries[index - 1][0], TurnComplete):
             index -= 1
@@ -145,13 +145,13 @@ _OUTPUT = (
 
 
 def _is_output(message: Message) -> bool:
-    """Whether a message is dropped with its answer; the end of a transcript is not."""
+    """Return whether a message is dropped with its answer; the end of a transcript is not."""
     ends = isinstance(message, OutputTranscript) and message.finished
     return isinstance(message, _OUTPUT) and not ends
 
 
 def _size(message: Message) -> int:
-    """Estimate the bytes of a message in memory; sound is encoded in base64 later."""
+    """Estimate the bytes of a message in memory; audio is encoded in base64 later."""
     match message:
         case ModelAudio(pcm=pcm):
             return len(pcm) + 200

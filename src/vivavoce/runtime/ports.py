@@ -11,7 +11,7 @@ from vivavoce.domain.checkpoint import Checkpoint
 
 
 class Disconnected(Exception):
-    """The client is gone; raised by `receive` and `send`, with the close code it gave."""
+    """Error of `receive` and `send` when the client is gone, with its close code."""
 
     def __init__(self, code: int, reason: str = "") -> None:
         super().__init__(f"{code} {reason}".strip())
@@ -20,7 +20,7 @@ class Disconnected(Exception):
 
 
 class Transport(Protocol):
-    """Receives and sends the frames of one client."""
+    """Port to one client's WebSocket: receives and sends frames."""
 
     async def receive(self) -> bytes | str:
         """Return the next frame. Raises `Disconnected`."""
@@ -31,15 +31,15 @@ class Transport(Protocol):
         ...
 
     async def close(self, code: int, reason: str) -> None:
-        """Close with a code and a reason, which is cut to what a frame can hold."""
+        """Close with a code and a reason, which is truncated to fit the close frame."""
         ...
 
 
 class Dialect(Protocol):
-    """Decodes what a client sends after its setup, and encodes what it is sent."""
+    """Port to the wire format: decodes client messages after the setup, encodes server messages."""
 
     def is_light(self, frame: bytes | str) -> bool:
-        """Return whether a frame is decoded within a few milliseconds, and so on the event loop."""
+        """Return whether decoding a frame takes few milliseconds, so that it can block the loop."""
         ...
 
     def decode(self, frame: bytes | str) -> Sequence[ClientInput]:
@@ -47,7 +47,7 @@ class Dialect(Protocol):
         ...
 
     def report_mismatch(self, sentence: str, code: int = 0, *, quoted: str = "") -> None:
-        """Report that something has another effect than the client sent it for, or none.
+        """Report client input that has another effect than intended, or none.
 
         It is logged once; with a `code`, a strict dialect raises `ClientFault`. `quoted` is what
         the sentence leaves out of the client's words.
@@ -55,12 +55,12 @@ class Dialect(Protocol):
         ...
 
     def encode(self, message: Message) -> bytes:
-        """Encode a message as a frame; empty, and not sent, if the dialect has none for it."""
+        """Encode a message as a frame; empty, and not sent, if the dialect has no such message."""
         ...
 
 
 class CheckpointStore(Protocol):
-    """Saves the checkpoints of one session, under handles that only its client gets to know."""
+    """Port to the store of one session's checkpoints, under handles that only its client knows."""
 
     async def save_checkpoint(self, checkpoint: Checkpoint, new_handle: bool) -> str | None:
         """Save a checkpoint; returns its handle, which is a new one if `new_handle`.
@@ -70,19 +70,19 @@ class CheckpointStore(Protocol):
         ...
 
     async def forget_session(self) -> None:
-        """Drop the session and its handles. Raises `StoreError`."""
+        """Delete the session and its handles. Raises `StoreError`."""
         ...
 
 
 class Meter(Protocol):
-    """Counts a connection's use against the quota of its principal. Nothing here waits."""
+    """Port that counts a connection's use against the quota of its key. Nothing here waits."""
 
     def count_message(self) -> None:
-        """Count a message of the client. Raises `ClientFault` where they come too fast."""
+        """Count a message of the client. Raises `ClientFault` if they come too fast."""
         ...
 
     def count_audio(self, seconds: float) -> None:
-        """Count sound, heard or spoken."""
+        """Count audio, received or sent."""
         ...
 
     def count_tool_calls(self, count: int) -> None:

@@ -24,34 +24,34 @@ from vivavoce.runtime.event_loop import idle_turn
 T = TypeVar("T")
 
 BURST_S = 1.0
-"""As many messages as are allowed in so long may come at once: after a stall they do."""
+"""Messages that may come at once, in seconds of the allowed rate: after a stall they do."""
 
 AUDIO_MESSAGE_COST = 0.1
-"""What a message counts that carries nothing but audio: it costs little, and browsers send one for
+"""Weight of a message of audio only: it costs little, and browsers send one for
 every 128 samples, 125 to 375 a second."""
 
 FREE_AUDIO_S = 60.0
-"""Sound that may come at any speed, at the beginning and whenever as much time has passed."""
+"""Audio that may come faster than real time, at the beginning and after as much time."""
 
 LOOP_SHARE = 0.1
 LOOP_BURST_S = 0.05
-"""What one connection may take of the event loop: so much at once, and this share of it on and on.
+"""Event-loop time of one connection: this burst at once, and this share of it continuously.
 A conversation takes a hundredth; a picture of 20 MB is read within the burst."""
 
-QUICK_S = 0.01
-"""Of the burst, what is taken without giving way: a handful of turns."""
+YIELD_AFTER_S = 0.01
+"""Part of the burst that is used without yielding to others: a handful of turns."""
 
-ANSWER_S = 0.002
-"""What an answer takes of the event loop beside that, before its first sound; it is not measured,
+ANSWER_COST_S = 0.002
+"""Estimated event-loop time of an answer before its first audio; it is not measured,
 since engines run in tasks of their own."""
 
 MAX_EXCESS_S = 10.0
-"""How long messages may come too fast before the client is closed."""
+"""Time for which messages may come too fast before the client is closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """What each connection may send; 0 is no limit. `audio_speed` counts times real time.
+    """Limits on the input of each connection; 0 is no limit. `audio_speed` is times real time.
 
     `loop_share` is what it may take of the event loop, by the processor time of its thread.
     """
@@ -62,7 +62,7 @@ class RateLimits:
 
 
 class TokenBucket:
-    """Fills at `rate` up to `capacity`. What is taken beyond that has to be waited for."""
+    """Token bucket, filled at `rate` up to `capacity`; it may be overdrawn and then waited for."""
 
     def __init__(self, rate: float, capacity: float) -> None:
         self._rate = rate
@@ -70,20 +70,20 @@ class TokenBucket:
         self._filled_at: float | None = None
 
     def take_tokens(self, amount: float, now: float) -> float:
-        """Take `amount`; returns the seconds until it is filled up again, 0 if it was there."""
+        """Take `amount`; return the seconds until the bucket is no longer overdrawn."""
         self._fill(now)
         self._level -= amount
         return max(0.0, -self._level / self._rate)
 
     def try_take_tokens(self, amount: float, now: float) -> bool:
-        """Take `amount` if the bucket holds so much; returns whether it did."""
+        """Take `amount` if the bucket holds as much; return whether it did."""
         self._fill(now)
         held = self._level >= amount
         self._level -= amount if held else 0.0
         return held
 
     def missing(self, now: float) -> float:
-        """Return how much has been taken and not been filled up again."""
+        """Return the tokens missing to a full bucket."""
         self._fill(now)
         return self._capacity - self._level
 
@@ -95,11 +95,11 @@ class TokenBucket:
 
 
 class LoopShare:
-    """The use that one connection makes of the event loop, against its share of it.
+    """Accounting of one connection's event-loop time against its share.
 
     `share` is a fraction of the time, 0 for no limit, `burst_s` what may be taken at once, and
-    `quick_s` what of that without giving way; `processor_s` is the processor time of the calling
-    thread. All methods but `measure` are for the event loop.
+    `yield_after_s` what of that without yielding; `processor_s` is the processor time of the
+    calling thread. All methods but `measure` are for the event loop.
     """
 
     def __init__(
@@ -107,15 +107,15 @@ class LoopShare:
         share: float = LOOP_SHARE,
         processor_s: Callable[[], float] = time.thread_time,
         burst_s: float = LOOP_BURST_S,
-        quick_s: float = QUICK_S,
+        yield_after_s: float = YIELD_AFTER_S,
     ) -> None:
         self._bucket = TokenBucket(share, burst_s) if share else None
-        self._quick_s = quick_s
+        self._yield_after_s = yield_after_s
         self._processor_s = processor_s
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Count what the block does as the connection's. It may not wait."""
+        """Count the processor time of the block as the connection's. The block may not await."""
         if self._bucket is None:
             yield
             return
@@ -126,7 +126,7 @@ class LoopShare:
             self.count_work(self._processor_s() - began)
 
     def measure(self, work: Callable[[], T]) -> tuple[T, float]:
-        """Return the result of `work` and the processor seconds that this thread took for it.
+        """Run `work`; return its result and the processor seconds it took in this thread.
 
         It changes nothing here, so that any thread may call it; `count_work` counts the seconds.
         """
@@ -140,41 +140,41 @@ class LoopShare:
             self._bucket.take_tokens(taken_s, _now())
 
     def debt_s(self) -> float:
-        """Return the seconds until the share covers what was taken."""
+        """Return the seconds until the connection is within its share again."""
         return 0.0 if self._bucket is None else self._bucket.take_tokens(0, _now())
 
     async def repay(self) -> None:
-        """Wait until the share covers what was taken."""
+        """Wait until the connection is within its share again."""
         if wait_s := self.debt_s():
             await asyncio.sleep(wait_s)
 
     @property
-    def is_over_quick_share(self) -> bool:
+    def should_yield(self) -> bool:
         """True if the connection used so much recently that it yields to others."""
-        return self._bucket is not None and self._bucket.missing(_now()) > self._quick_s
+        return self._bucket is not None and self._bucket.missing(_now()) > self._yield_after_s
 
-    async def give_way(self) -> None:
-        """Wait for an idle turn of the loop, if the connection used much recently."""
-        if self.is_over_quick_share:
+    async def yield_to_loop(self) -> None:
+        """Wait for an idle turn of the loop if the connection used much recently."""
+        if self.should_yield:
             await idle_turn()
 
 
 class RateLimiter:
-    """Makes the reader of one connection wait where its client is faster than the limits."""
+    """Rate limiter of one connection: its reader waits when the client exceeds the limits."""
 
     def __init__(
         self, limits: RateLimits, processor_s: Callable[[], float] = time.thread_time
     ) -> None:
         self._limits = limits
         self.loop = LoopShare(limits.loop_share, processor_s)
-        """What the connection takes of the event loop."""
+        """The connection's share of the event loop."""
         rate, speed = limits.messages_per_s, limits.audio_speed
         self._messages = TokenBucket(rate, max(1.0, rate * BURST_S)) if rate else None
         self._audio = TokenBucket(speed, FREE_AUDIO_S) if speed else None
         self._held_since: float | None = None
 
     async def wait_for_message(self, audio_only: bool) -> None:
-        """Wait until a message, of nothing but audio or of more, is within the limit.
+        """Wait until one more message, of audio only or not, is within the limit.
 
         Raises `ClientFault` when messages have come too fast for too long.
         """
@@ -192,7 +192,7 @@ class RateLimiter:
         await asyncio.sleep(wait_s)
 
     async def wait_for_audio(self, seconds: float) -> None:
-        """Wait until so many seconds of sound are within the limit."""
+        """Wait until so many more seconds of audio are within the limit."""
         if self._audio is None:
             return
         if wait_s := self._audio.take_tokens(seconds, _now()):

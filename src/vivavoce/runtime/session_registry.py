@@ -26,17 +26,17 @@ from vivavoce.store.port import SessionStore
 log = logging.getLogger(__name__)
 
 CLOSE_MARGIN_S = 1.0
-"""How long the closes may take that the core sends when the time is over."""
+"""Time for the closes that the core sends when the drain time is over."""
 
 
 class HostedConnection(Protocol):
-    """What the registry asks of a connection."""
+    """Connection as the registry sees it."""
 
     def schedule_close(self, reason: CloseReason, time_left_s: float) -> None: ...
 
 
 class Connections:
-    """At most `limit` connections at a time; none is admitted once draining has begun."""
+    """Registry of at most `limit` live connections; draining admits no more."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -53,12 +53,12 @@ class Connections:
 
     @property
     def admits(self) -> bool:
-        """Whether there is room for one more connection."""
+        """True if there is room for one more connection."""
         return not self.draining and len(self._live) < self.limit
 
     @contextmanager
     def register(self, connection: HostedConnection) -> Iterator[None]:
-        """Count `connection` as live while the block runs. Ask `admits` first."""
+        """Register `connection` as live while the block runs. Check `admits` first."""
         self._live.add(connection)
         self._empty.clear()
         try:
@@ -69,7 +69,7 @@ class Connections:
                 self._empty.set()
 
     async def drain(self, time_left_s: float) -> bool:
-        """Admit no one, schedule every close, and wait; returns whether all have gone."""
+        """Stop admitting, schedule every close, and wait; return whether all have ended."""
         self.draining = True
         for connection in self:
             connection.schedule_close(CloseReason.DRAIN, time_left_s)
@@ -81,13 +81,13 @@ class Connections:
         return not self._live
 
 
-RENEW_EVERY_S = 2.0
-HANDOVER_S = 1.0
-"""How long a connection has to hand its session over."""
+RENEW_INTERVAL_S = 2.0
+HANDOVER_TIMEOUT_S = 1.0
+"""Timeout for a connection to hand over its session."""
 
 
 class LeaseHolder(Protocol):
-    """What the leases ask of a connection."""
+    """Connection as the leases see it."""
 
     def supersede(self) -> None: ...
 
@@ -104,32 +104,32 @@ class _Held:
 
 
 class Leases:
-    """The leases of this process on resumable sessions. `start` and `aclose` once each."""
+    """Leases of this process on resumable sessions, renewed in the store while they are held."""
 
     def __init__(
         self,
         store: SessionStore,
         resume_s: float,
         now: Callable[[], float] = time.time,
-        renew_every_s: float = RENEW_EVERY_S,
+        renew_interval_s: float = RENEW_INTERVAL_S,
     ) -> None:
         self._store = store
         self._resume_s = resume_s
         self._now = now
         self._held: dict[SessionId, _Held] = {}
-        self._renewal = PeriodicTask("leases", renew_every_s, self.renew_leases)
+        self._renewal = PeriodicTask("leases", renew_interval_s, self.renew_leases)
 
     def start(self) -> None:
-        """Start to renew them."""
+        """Start renewing the leases."""
         self._renewal.start()
 
     async def aclose(self) -> None:
-        """Stop to renew them."""
+        """Stop renewing the leases."""
         await self._renewal.aclose()
 
     @contextmanager
     def hold_lease(self, session: SessionId, lease: int, holder: LeaseHolder) -> Iterator[None]:
-        """Hold a session while the block runs; a connection here that held it is superseded."""
+        """Hold the lease of a session while the block runs; supersede its earlier holder here."""
         if (older := self._held.get(session)) is not None:
             older.holder.supersede()
         held = self._held[session] = _Held(holder, lease, on_record=lease > 1)
@@ -140,22 +140,22 @@ class Leases:
                 del self._held[session]
 
     def holds(self, session: SessionId) -> bool:
-        """Whether a connection here holds this session."""
+        """Return whether a connection of this process holds the session."""
         return session in self._held
 
     async def take_over(self, session: SessionId) -> Checkpoint | None:
-        """Have a connection here hand the session over, within `HANDOVER_S`.
+        """Supersede the holder in this process and return its last checkpoint.
 
         Returns the checkpoint that it has not saved, if there is one.
         """
         held = self._held.get(session)
         if held is None:
             return None
-        done, _ = await asyncio.wait({held.holder.hand_over()}, timeout=HANDOVER_S)
+        done, _ = await asyncio.wait({held.holder.hand_over()}, timeout=HANDOVER_TIMEOUT_S)
         return next((future.result() for future in done), None)
 
     async def renew_leases(self) -> None:
-        """Renew all of them once."""
+        """Renew all leases once."""
         held = dict(self._held)
         if not held:
             return

@@ -20,10 +20,10 @@ CANCEL_TIMEOUT_S = 2.0
 
 
 class EngineTasks:
-    """The engine tasks of one connection."""
+    """Set of one connection's engine tasks, each cancelled without waiting for it."""
 
     uncancelled_total = 0
-    """Tasks of the whole process that outlived their cancellation by `CANCEL_TIMEOUT_S`."""
+    """Number of tasks in the process that ran on `CANCEL_TIMEOUT_S` after their cancellation."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -36,7 +36,7 @@ class EngineTasks:
         return task
 
     def cancel_task(self, task: asyncio.Task[None]) -> None:
-        """Cancel a task. Returns at once."""
+        """Cancel a task, without waiting for its end."""
         if task.done():
             return
         again = task.cancelling() > 0
@@ -59,7 +59,7 @@ class EngineTasks:
 
 
 def is_end(failure: BaseException) -> bool:
-    """Return whether `failure` cancels the calling task or ends the process.
+    """Return whether `failure` means cancellation of the calling task or the process's end.
 
     Any other failure is an engine's own.
 
@@ -78,7 +78,7 @@ def _count_if_running(task: asyncio.Task[None]) -> None:
 
 
 class EngineTimeout:
-    """A timer that calls a function when an engine has been silent for too long.
+    """Timer that calls a function when an engine has been silent for too long.
 
     Not `asyncio.timeout`, which cancels and then waits: an engine that swallows cancellation would
     keep the failure from being noticed. It holds the function only while it runs, so that its owner
@@ -90,7 +90,7 @@ class EngineTimeout:
         self._timer: asyncio.TimerHandle | None = None
 
     def start_timer(self, on_timeout: Callable[[], None]) -> None:
-        """Start anew: `on_timeout` is called when the engine has taken too long."""
+        """Start or restart the timer."""
         self.stop_timer()
         self._timer = asyncio.get_running_loop().call_later(self._timeout_s, on_timeout)
 
@@ -102,7 +102,7 @@ class EngineTimeout:
 
 
 class PeriodicTask:
-    """Awaits `work` every `interval_s`. `start` and `aclose` once each."""
+    """Task that awaits `work` every `interval_s`; call `start` and `aclose` once each."""
 
     def __init__(self, name: str, interval_s: float, work: Callable[[], Awaitable[None]]) -> None:
         self._name = name
@@ -111,11 +111,11 @@ class PeriodicTask:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Start; the first time is after one interval."""
+        """Start the task; `work` first runs after one interval."""
         self._task = asyncio.get_running_loop().create_task(self._repeat(), name=self._name)
 
     async def aclose(self) -> None:
-        """Stop, in the middle of the work even."""
+        """Cancel the task, even in the middle of `work`."""
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):

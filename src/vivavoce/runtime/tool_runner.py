@@ -26,7 +26,7 @@ BROKEN = "The tool broke down."
 
 
 class NoTools:
-    """The toolset of a server that runs none: every tool is unserved."""
+    """Toolset of a server that runs no tools itself: every tool is reported as unserved."""
 
     def __init__(self, on_unserved: OnUnserved = lambda kind, name: None) -> None:
         self._on_unserved = on_unserved
@@ -45,7 +45,7 @@ class NoTools:
 
 
 class ToolRunner:
-    """Starts and cancels the calls of one conversation."""
+    """Runner of the server-side tool calls of one conversation."""
 
     def __init__(self, toolset: Toolset, tasks: EngineTasks, post: Callable[[Event], None]) -> None:
         self.toolset = toolset
@@ -55,17 +55,17 @@ class ToolRunner:
         self._request: GenerationRequest | None = None
 
     async def resolve_update(self, update: ContextUpdated) -> ContextUpdated:
-        """Resolve the tools of a client's update; later input waits. Raises `ClientFault`."""
+        """Resolve the tools of a `contextUpdate`; later input waits. Raises `ClientFault`."""
         if update.tools is None:
             return update
         return replace(update, tools=await self.toolset.resolve(update.tools))
 
     def note_request(self, request: GenerationRequest) -> None:
-        """Remember the request of a generation; the calls that follow are its own."""
+        """Remember the request of a generation, for the calls that follow."""
         self._request = request
 
     def start_call(self, call: ToolCall) -> None:
-        """Start a call; `ToolRan` follows."""
+        """Start a call; post `ToolRan` when it ends."""
         assert self._request is not None, "calls come from generations"
         work = self._run(call, self._request)
         self._running[call.id] = self._tasks.start_task(f"tool {call.name}", work)

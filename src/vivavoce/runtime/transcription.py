@@ -7,7 +7,7 @@ recognizer that fails or hangs fails its turn and nothing else; a hung one is re
 one for the next turn.
 
 A client may be far ahead of a recognizer: whole files are sent at once. What was not recognized
-yet is kept, for ten minutes of sound, and only beyond that the client has to wait.
+yet is kept, for ten minutes of audio, and only beyond that the client has to wait.
 """
 
 from __future__ import annotations
@@ -46,33 +46,33 @@ from vivavoce.engines.ports import (
     Utterance,
 )
 from vivavoce.errors import ClientFault, EngineError
-from vivavoce.runtime.audio_input import LOWEST_RATE, AudioBuffer
+from vivavoce.runtime.audio_input import MIN_RATE_HZ, AudioBuffer
 from vivavoce.runtime.rate_limit import RateLimiter
 from vivavoce.runtime.tasks import CANCEL_TIMEOUT_S, EngineTasks, EngineTimeout, is_end
-from vivavoce.runtime.voice_activity import PIECE_S
+from vivavoce.runtime.voice_activity import MAX_SCORED_S
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 CALL_TIMEOUT_S = 30.0
-"""How long a single call of a recognizer may take. It may wait for the sound of other sessions: on
+"""Timeout of one call of a recognizer, which may wait for the audio of other sessions: on
 a machine that is overloaded a call of honest work takes ten seconds and more."""
 
-FEED_SAMPLES = samples(1.0)
-"""The most sound in one call, so that a long message does not hide a hang behind honest work."""
+MAX_FEED_SAMPLES = samples(1.0)
+"""Audio in one call, at most, so that a long message is not mistaken for a hang."""
 
-PROGRESS_EVERY_S = 1.0
-"""How often the core learns that a recognizer which is behind is at work."""
+PROGRESS_INTERVAL_S = 1.0
+"""Interval of progress reports to the core while a recognizer lags behind."""
 
-BEHIND_SAMPLES = samples(600.0)
-"""A recognizer that is so far behind makes the reader wait. Less than the audio buffer keeps."""
+MAX_LAG_SAMPLES = samples(600.0)
+"""Lag of a recognizer at which reading from the client stops; the audio buffer keeps more."""
 
 BROKEN = "The recognizer broke down."
 
 
 class Transcripts:
-    """The open turns of one conversation and their recognizer."""
+    """Recognition of one conversation's spoken turns."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Transcripts:
         self._caught_up = asyncio.Event()
 
     def start(self, turn: TurnId, start: Position) -> None:
-        """Recognize a turn from `start` on."""
+        """Start recognizing a turn, from position `start`."""
         open_turn = _OpenTurn(self, turn, start)
         self._open[turn] = open_turn
         work = self._run(open_turn, tuple(self._waited_for))
@@ -121,7 +121,7 @@ class Transcripts:
             self.retire(open_turn)
 
     def advance_audio(self, position: Position) -> None:
-        """Feed turns up to `position`: the core has decided to whose turn the sound belongs."""
+        """Feed audio up to `position`, which the core has assigned to turns."""
         if position <= self.vad_processed_until:
             return
         self.vad_processed_until = position
@@ -129,7 +129,7 @@ class Transcripts:
             open_turn.more.set()
 
     async def wait_for_recognizer(self) -> None:
-        """Wait while the recognizer is too far behind; reading counts as paused meanwhile."""
+        """Wait while the recognizer lags too far behind; reading counts as paused meanwhile."""
         if not self._far_behind():
             return
         self.post(ReadingPaused(True))
@@ -139,17 +139,17 @@ class Transcripts:
         self.post(ReadingPaused(False))
 
     def needed_from(self) -> Position:
-        """Return the position of the oldest sound that was not fed yet."""
+        """Return the position of the oldest audio that was not fed yet."""
         return min((turn.position for turn in self._open.values()), default=self.audio.position)
 
     def fail(self, open_turn: _OpenTurn, problem: str) -> None:
-        """Report that no transcript will come for this turn."""
+        """Post that the recognizer failed and no transcript of this turn will follow."""
         if not open_turn.retired:
             self.post(TranscriptFailed(open_turn.turn, problem))
         self.retire(open_turn)
 
     def retire(self, open_turn: _OpenTurn) -> None:
-        """Cancel this turn's recognition; nothing that still comes of it counts."""
+        """Cancel this turn's recognition; its later output is ignored."""
         open_turn.retired = True
         open_turn.over.set()
         open_turn.timeout.stop_timer()
@@ -159,14 +159,14 @@ class Transcripts:
             self._tasks.cancel_task(open_turn.task)
 
     def progress(self, open_turn: _OpenTurn) -> None:
-        """Drop the sound that was fed, and report progress where it is due."""
+        """Drop the audio that was fed, and report progress if it is due."""
         self._caught_up.set()
         self.audio.forget_audio(self.needed_from())
         if not open_turn.retired and open_turn.progress_is_due():
             self.post(TranscriptProgressed(open_turn.turn, open_turn.position))
 
     def _far_behind(self) -> bool:
-        return any(turn.behind > BEHIND_SAMPLES for turn in self._open.values())
+        return any(turn.behind > MAX_LAG_SAMPLES for turn in self._open.values())
 
     def close(self) -> None:
         """Cancel all turns."""
@@ -204,7 +204,7 @@ class Transcripts:
             self._forget(open_turn)
 
     async def _wait_for_turn(self, other: _OpenTurn) -> None:
-        """Wait until an earlier turn is over, and its recognizer free or replaced."""
+        """Wait until the recognizer is free of an earlier turn, or replaced."""
         await other.over.wait()
         if other.task is None or other not in self._waited_for:
             return
@@ -222,7 +222,7 @@ class Transcripts:
 
 
 class _OpenTurn:
-    """One turn in the recognizer."""
+    """Recognition of one spoken turn."""
 
     def __init__(self, home: Transcripts, turn: TurnId, start: Position) -> None:
         self.turn = turn
@@ -242,19 +242,19 @@ class _OpenTurn:
 
     @property
     def behind(self) -> int:
-        """Count the samples that belong to this turn and were not fed yet."""
+        """Samples of this turn that were not fed yet."""
         return self._limit() - self.position
 
     def progress_is_due(self) -> bool:
-        """Whether the core, which waits for the final text, should learn that it is being made."""
+        """Return whether the core, which waits for the final text, is due a progress report."""
         now = asyncio.get_running_loop().time()
-        if self._end is None or now < self._progress_at + PROGRESS_EVERY_S:
+        if self._end is None or now < self._progress_at + PROGRESS_INTERVAL_S:
             return False
         self._progress_at = now
         return True
 
     def ask(self, position: Position, paused: bool) -> None:
-        """Request a transcript, in the place of an earlier request."""
+        """Request a transcript, in place of an earlier request."""
         self._asked = position, paused
         self.more.set()
 
@@ -264,7 +264,7 @@ class _OpenTurn:
         self.more.set()
 
     async def listen(self, utterance: Utterance) -> None:
-        """Feed sound and post the transcripts that are requested, until the end."""
+        """Feed audio and post the requested transcripts, until the end of the turn."""
         while True:
             self.more.clear()
             await self._feed(utterance)
@@ -287,7 +287,7 @@ class _OpenTurn:
         return transcript
 
     async def _finished(self, utterance: Utterance) -> Transcript:
-        """Return the final transcript: that of the last pause, if nothing was said after it."""
+        """Return the final transcript: that of the last pause, if no speech followed it."""
         if self._pause is not None and self._pause[0] == self._last_pause:
             return self._pause[1]
         return await self._understood(utterance.finish())
@@ -301,7 +301,7 @@ class _OpenTurn:
     async def _feed(self, utterance: Utterance) -> None:
         while self.behind > 0:
             start = max(self.position, self._home.audio.oldest)
-            end = min(start + FEED_SAMPLES, self._limit())
+            end = min(start + MAX_FEED_SAMPLES, self._limit())
             await self._watched(utterance.feed(self._home.audio.read_audio(start, end)))
             self.position = end
             self._home.progress(self)
@@ -327,7 +327,7 @@ class _OpenTurn:
             )
 
     def time_out(self) -> None:
-        """Fail the turn, whose recognizer does not answer."""
+        """Fail the turn because its recognizer does not answer."""
         log.error("recognizer hangs", extra={"turn": self.turn})
         self._home.fail(self, f"The recognizer gave no answer for {CALL_TIMEOUT_S:.0f} s.")
 
@@ -335,13 +335,13 @@ class _OpenTurn:
 # --- recordings -------------------------------------------------------------------------------
 
 MAX_RECORDING_S = 600.0
-"""The most speech of one recording that is transcribed."""
+"""Longest part of one recording that is transcribed."""
 
 
 class Recordings:
-    """Transcribes recorded speech in `clientContent`, before the core sees it.
+    """Transcription of recorded speech in `clientContent`, before the core sees it.
 
-    Input behind it waits meanwhile, so that the order holds. Sound that can't be understood stays
+    Input behind it waits meanwhile, so that the order holds. Audio that can't be understood stays
     as it is, and is reported to `mismatch(sentence, code)`, which may raise `ClientFault`.
     """
 
@@ -385,13 +385,13 @@ class Recordings:
         return replace(content, parts=_apart(parts), heard_s=heard_s, confidence=confidence)
 
     async def _decode(self, blob: Blob) -> bytes:
-        """Decode a recording to 16 kHz; empty where it can't be read."""
+        """Decode a recording to 16 kHz PCM; empty if it can't be read."""
         audio, rate = (
             AudioBuffer(ring_s=MAX_RECORDING_S),
             recorded_rate(blob.mime_type) or INPUT_RATE,
         )
-        at_least = max(LOWEST_RATE, rate)
-        size = 2 * int(PIECE_S * at_least)
+        at_least = max(MIN_RATE_HZ, rate)
+        size = 2 * int(MAX_SCORED_S * at_least)
         try:
             for at in range(0, len(blob.data), size):
                 chunk = AudioChunk(blob.data[at : at + size], rate)
@@ -409,7 +409,7 @@ class Recordings:
         return audio.read_audio(audio.oldest, end)
 
     async def _recognize(self, pcm: bytes) -> Transcript | None:
-        """Transcribe a recording; `None` where the recognizer fails, or hangs."""
+        """Transcribe a recording; `None` if the recognizer fails or hangs."""
         outcome: asyncio.Future[Transcript | None] = asyncio.get_running_loop().create_future()
 
         def settle(transcript: Transcript | None) -> None:
@@ -432,9 +432,9 @@ class Recordings:
         try:
             recognition = self._recognizer.open(self._options)
             async with recognition.utterance() as utterance:
-                for at in range(0, len(pcm), 2 * FEED_SAMPLES):
+                for at in range(0, len(pcm), 2 * MAX_FEED_SAMPLES):
                     timeout.start_timer(partial(settle, None))
-                    await utterance.feed(pcm[at : at + 2 * FEED_SAMPLES])
+                    await utterance.feed(pcm[at : at + 2 * MAX_FEED_SAMPLES])
                 timeout.start_timer(partial(settle, None))
                 transcript = await utterance.finish()
                 if mismatch := find_mismatch(transcript, Transcript, "transcript"):
@@ -453,7 +453,7 @@ class Recordings:
 
 
 def has_recordings(event: ContentReceived) -> bool:
-    """Whether `event` holds recorded speech."""
+    """Return whether `event` holds recorded speech."""
     return any(_is_recording(part) for turn in event.turns for part in turn.parts)
 
 
@@ -462,7 +462,7 @@ def _is_recording(part: Part) -> bool:
 
 
 def _apart(parts: list[Part]) -> tuple[Part, ...]:
-    """Put a space between neighboring texts, which are read as one."""
+    """Add a space between neighboring texts, which are read as one."""
     written: list[Part] = []
     for part in parts:
         before = written[-1] if written else None

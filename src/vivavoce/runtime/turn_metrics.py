@@ -55,7 +55,7 @@ MAX_TEXT_CHARS = 10_000
 
 
 class TurnOutcome(Enum):
-    """What came of a turn."""
+    """Outcome of a turn."""
 
     COMPLETE = "complete"
     INTERRUPTED = "interrupted"
@@ -70,15 +70,15 @@ class TurnReport:
     The stages follow each other: `endpointing_s` from the arrival of the last speech to the
     decision that it was the last; `asr_final_s` from there to the final text;
     `llm_first_token_s` from the start of the generation; `first_clause_s` from the first token;
-    `tts_first_audio_s` from the first clause to the first sound; `send_first_audio_s` from
+    `tts_first_audio_s` from the first clause to the first audio; `send_first_audio_s` from
     there until it was handed to the socket. `total_s` runs from the arrival of the last speech
     (or of the text that asked) to the first content sent.
 
     `detecting_s` is the share of `endpointing_s` that was no waiting for silence: from the
-    arrival of the deciding sound to the decision. `speech_end_s` is where the last speech ended
-    in the session's sound. `heard` is what the user said and typed, `said` what was meant for
+    arrival of the deciding audio to the decision. `speech_end_s` is where the last speech ended
+    in the session's audio. `heard` is what the user said and typed, `said` what was meant for
     the client of the answer's words, both cut at `MAX_TEXT_CHARS` characters; they are personal
-    data. `interruption_s` runs from the arrival of the deciding sound to `interrupted` handed
+    data. `interruption_s` runs from the arrival of the deciding audio to `interrupted` handed
     to the socket; for what was typed, from when the core handles it.
     """
 
@@ -104,18 +104,18 @@ class TurnReport:
 
 
 class TurnListener(Protocol):
-    """Gets every turn's report, on the event loop; must not raise or wait."""
+    """Listener for the report of every turn; called on the event loop, so it must not block."""
 
     def turn_done(self, report: TurnReport) -> None: ...
 
 
-SPEECH = 0.5
-"""A frame with this score or more counts as speech when the last of it is timed."""
+MIN_SPEECH_SCORE = 0.5
+"""Least voice score of a frame that counts as speech, to time the end of speech."""
 
 
 @dataclass(slots=True)
 class _Words:
-    """The words of one side, up to a bound."""
+    """Words of one side in a turn, up to a bound."""
 
     texts: list[str] = field(default_factory=list)
     size: int = 0
@@ -128,7 +128,7 @@ class _Words:
 
 @dataclass(slots=True)
 class _Times:
-    """The times at which things of one turn happened, by the event loop's clock.
+    """Times of one turn's milestones, by the event loop's clock.
 
     `unheard` says that the recognizer failed, `wordless` that it understood nothing.
     """
@@ -165,7 +165,7 @@ class _Times:
         self.said = _Words()
 
     def outcome(self) -> TurnOutcome:
-        """Return what came of the turn, now that it is complete."""
+        """Return the outcome of a complete turn."""
         if self.cut is not None:
             return TurnOutcome.INTERRUPTED
         if self.failed or (self.unheard and self.started is None):
@@ -175,7 +175,7 @@ class _Times:
 
 
 class TurnReporter:
-    """Watches one conversation and tells the listener about each turn.
+    """Observer of one conversation that reports every turn to a listener.
 
     `_asking` is what the user is saying, `_answering` what the model answers to: with activity
     that does not interrupt, both go on at once. `manual` is whether the client marks activity:
@@ -199,13 +199,13 @@ class TurnReporter:
         self._reason_at = 0.0
 
     def record_arrival(self, position: Position, now: float) -> None:
-        """Record that sound has arrived up to `position`."""
+        """Record that audio has arrived up to `position`."""
         self._arrivals.append((position, now))
 
     # --- what is recorded ----------------------------------------------------------------------
 
     def record_event(self, event: Event, now: float) -> None:
-        """Record an event that the core is about to handle."""
+        """Record an event before the core handles it."""
         self._reason_at = now
         match event:
             case VoiceScored():
@@ -231,7 +231,7 @@ class TurnReporter:
                 pass
 
     def record_effect(self, effect: Effect, now: float) -> None:
-        """Record an effect that the host is about to perform."""
+        """Record an effect before the host performs it."""
         match effect:
             case StartTranscript(start=start):
                 self._began = start
@@ -281,7 +281,7 @@ class TurnReporter:
     # --- the user's side ------------------------------------------------------------------------
 
     def _score(self, event: VoiceScored) -> None:
-        speech = [n for n, score in enumerate(event.scores) if score >= SPEECH]
+        speech = [n for n, score in enumerate(event.scores) if score >= MIN_SPEECH_SCORE]
         if speech:
             after = (len(event.scores) - 1 - speech[-1]) * event.frame_samples
             self._speech_until = event.position - after
@@ -311,7 +311,7 @@ class TurnReporter:
     # --- the model's side -----------------------------------------------------------------------
 
     def _answer(self) -> _Times:
-        """Return the turn that is being answered: from now on, what the user has just said."""
+        """Return the times of the answered turn; a finished utterance becomes that turn."""
         if self._answering is None:
             self._answering, self._asking = self._asking, _Times()
         return self._answering
@@ -340,7 +340,7 @@ class TurnReporter:
                 pass
 
     def _answered_calls(self, answers: int, now: float) -> None:
-        """Count answers to calls; calls side by side take until the last of them is answered."""
+        """Count answers to calls; parallel calls are timed to the last answer."""
         times = self._answering
         if times is None or times.tools_asked is None:
             return
@@ -406,18 +406,18 @@ class TurnReporter:
 
 
 def _between(start: float | None, end: float | None) -> float | None:
-    """Return the seconds from one to the other, if both happened."""
+    """Return the seconds between two times, if both are known."""
     return None if start is None or end is None else max(0.0, end - start)
 
 
 class UsageMetering:
-    """Counts messages, sound and calls of one connection on its meter, if there is one."""
+    """Usage metering of one connection: messages, audio and tool calls, if there is a meter."""
 
     def __init__(self, meter: Meter | None) -> None:
         self._meter = meter
 
     def count_message(self) -> None:
-        """Count a message of the client. Raises `ClientFault` where those are too many."""
+        """Count a message of the client. Raises `ClientFault` if there are too many."""
         if self._meter is not None:
             self._meter.count_message()
 
@@ -427,7 +427,7 @@ class UsageMetering:
             self._meter.count_audio(pcm_seconds(incoming.data, incoming.rate))
 
     def count_effect(self, effect: Effect) -> None:
-        """Count what an effect uses."""
+        """Count the tool calls and audio of an effect."""
         if self._meter is None:
             return
         match effect:

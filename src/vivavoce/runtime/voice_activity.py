@@ -2,7 +2,7 @@
 
 The reader of a connection scores what it has read before it reads on. So the scores are in
 order without a queue, `audioStreamEnd` comes after every score before it, and a detector that
-falls behind slows its own client down through TCP, by never more than `PIECE_S` of sound.
+falls behind slows its own client down through TCP, by at most `MAX_SCORED_S` of audio.
 
 A frame that a detector fails at counts as silence, and what comes after it as another stream. When
 it fails for long, the session ends.
@@ -23,21 +23,21 @@ from vivavoce.engines.ports import VoiceDetector
 from vivavoce.errors import EngineError
 from vivavoce.runtime.audio_input import AudioBuffer
 
-PIECE_S = 0.5
-"""Sound that is scored before the core learns of it; what a long message is cut into."""
+MAX_SCORED_S = 0.5
+"""Longest audio that is scored before the core is told; long messages are cut into it."""
 
 MAX_BACKLOG_S = 10.0
-"""Sound without a single score after which a session ends with the detector's error."""
+"""Audio without a single score after which a session ends with the detector's error."""
 
-SLOW_S = 0.2
-"""How long scoring may take before reading counts as paused."""
+PAUSE_AFTER_S = 0.2
+"""Duration of scoring from which reading counts as paused."""
 
 
 log = logging.getLogger(__name__)
 
 
 class VoiceScorer:
-    """A detector shared by all sessions of a profile, which scores their frames in batches.
+    """Voice detector shared by all sessions of a profile; scores their frames in batches.
 
     Calls are made in a thread, but for a detector that says by `inline` that it never waits.
     """
@@ -67,7 +67,7 @@ class VoiceScorer:
 
 
 class VoiceActivityDetection:
-    """Scores the frames of one session, and posts their scores as events."""
+    """Voice activity detection of one session: posts the scores of its frames as events."""
 
     def __init__(
         self, scorer: VoiceScorer, audio: AudioBuffer, post: Callable[[Event], None]
@@ -86,7 +86,7 @@ class VoiceActivityDetection:
         """Score every whole frame that has arrived. Raises `EngineError` if that takes too long."""
         if not self._whole_frame():
             return
-        slow = asyncio.get_running_loop().call_later(SLOW_S, self._hold)
+        slow = asyncio.get_running_loop().call_later(PAUSE_AFTER_S, self._hold)
         try:
             while self._whole_frame():
                 await self._score_piece()
@@ -101,7 +101,7 @@ class VoiceActivityDetection:
 
     async def _score_piece(self) -> None:
         scores: list[float] = []
-        while self._whole_frame() and len(scores) < samples(PIECE_S) // self.frame_samples:
+        while self._whole_frame() and len(scores) < samples(MAX_SCORED_S) // self.frame_samples:
             end = self.position + self.frame_samples
             scores.append(await self._score_frame(self._audio.read_audio(self.position, end)))
             self.position = end
@@ -123,10 +123,10 @@ class VoiceActivityDetection:
         return score
 
     def _hold(self) -> None:
-        """Report that reading is paused: a microphone that is not read is not silent."""
+        """Report that reading is paused, so that the microphone does not count as silent."""
         self._holding = True
         self._post(ReadingPaused(True))
 
     def end_stream(self) -> None:
-        """Forget the state: what comes next is another stream."""
+        """Reset the detector's state for the next stream."""
         self._state = self._scorer.detector.fresh()

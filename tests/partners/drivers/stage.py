@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import Any
 
 INPUT_RATE, OUTPUT_RATE = 16_000, 24_000
-PIECE_S = 0.02
-PIECE = int(INPUT_RATE * PIECE_S) * 2
+MAX_SCORED_S = 0.02
+PIECE = int(INPUT_RATE * MAX_SCORED_S) * 2
 PATIENCE_S = 25.0
 
 
@@ -94,4 +94,4 @@ class Stage:
             del self._speech[:PIECE]
             yield piece
             sent += 1
-            await asyncio.sleep(max(0.0, begun + sent * PIECE_S - time.monotonic()))
+            await asyncio.sleep(max(0.0, begun + sent * MAX_SCORED_S - time.monotonic()))
