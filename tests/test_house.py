@@ -44,6 +44,9 @@ ALLOWED: dict[str, set[str]] = {
     },
     "metrics": {"domain", "errors", "runtime.turn_metrics"},
     "client": {"client", "domain", "errors", "install_hints"},
+    "evaluation": {
+        "client", "core", "domain", "engines", "errors", "evaluation",
+    },
     "bench": {
         "bench", "client", "domain", "errors", "install_hints", "engines.ports", "engines.registry",
         "engines.scripted",

@@ -1,0 +1,1 @@
+"""Evaluate turn taking on labelled speech: sets, measures, runs and the report."""
