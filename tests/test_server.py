@@ -175,7 +175,7 @@ async def test_what_was_said_stands_in_the_log_on_request(
 async def test_an_engine_that_never_closes_holds_nobody_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("vivavoce.server.ENGINE_CLOSE_S", 0.05)
+    monkeypatch.setattr("vivavoce.server.ENGINE_CLOSE_TIMEOUT_S", 0.05)
     file = 'models = {"*" = "clinging"}\n' + PROFILE.format(
         name="clinging", responder="unruly:clinging"
     )

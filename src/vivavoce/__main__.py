@@ -1,4 +1,4 @@
-"""`python -m vivavoce` is the same as `vivavoce`."""
+"""Entry point of `python -m vivavoce`, the same as the command `vivavoce`."""
 
 from vivavoce.cli.main import app
 

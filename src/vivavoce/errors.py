@@ -30,7 +30,7 @@ import ssl
 from collections.abc import Iterable
 
 EXITS = (SystemExit, KeyboardInterrupt)
-"""What ends the process. Everything else that an engine raises is a failure of that engine, also
+"""Exceptions that end the process. Any other one of an engine is its failure, also
 what is no `Exception`: a panic of a library in Rust, a `GeneratorExit`."""
 
 
@@ -55,7 +55,7 @@ class VivavoceError(Exception):
 
 
 class ClientFault(VivavoceError):
-    """The client sent something the protocol does not allow.
+    """Error for client input that the protocol does not allow, with a close code.
 
     `code` is the WebSocket close code and `reason` the problem as it travels with the code
     (`protocol.close` cuts it to 123 bytes on the wire). `logged` is what the log may hold of it:
@@ -70,13 +70,13 @@ class ClientFault(VivavoceError):
 
 
 class ConfigError(VivavoceError):
-    """The configuration cannot work."""
+    """Error in the configuration."""
 
     code = "E-CONFIG"
 
 
 class EngineError(VivavoceError):
-    """An engine failed. `engine` is its registry name."""
+    """Failure of an engine. `engine` is its registry name."""
 
     code = "E-ENGINE-FAILED"
     fix = "See `vivavoce doctor`."
@@ -88,24 +88,24 @@ class EngineError(VivavoceError):
 
 
 class EngineBusy(EngineError):
-    """The engine has no free capacity at this moment."""
+    """Error of an engine without free capacity at this moment."""
 
 
 class EngineMissing(EngineError):
-    """A library, weights or a program the engine needs is absent."""
+    """Error for a library, weights or a program that an engine needs and lacks."""
 
     code = "E-ENGINE-MISSING"
 
 
 class StoreError(VivavoceError):
-    """The state store cannot be reached, or failed. `problem` holds no address with a password."""
+    """Failure of the state store. `problem` holds no address with a password."""
 
     code = "E-STORE"
     fix = "Check [store], and that its server or folder is there."
 
 
 class ToolError(VivavoceError):
-    """A tool that the server runs failed.
+    """Failure of a server-side tool.
 
     `tool` is its registry name (`search.searxng`), for the log. `problem` is one sentence for the
     model, which may pass it on: no address, key or path of this machine stands in it, and nothing
@@ -124,7 +124,7 @@ class ToolError(VivavoceError):
 
     @property
     def model_text(self) -> str:
-        """Return the sentence for the model."""
+        """Sentence about the failure for the model."""
         return f"{self.problem} {self.words}".rstrip()
 
 

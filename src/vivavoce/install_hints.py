@@ -62,7 +62,7 @@ def accepted_versions(distribution: str) -> str:
 
 
 def _required(distribution: str) -> list[str]:
-    """Return its requirement, with those of its extra if they work only together."""
+    """Return a distribution's requirement, with those of its extra if they only work together."""
     declared = _declared()
     extras = {
         extra for name, _, extra in declared if name == distribution

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 PERSONAL = frozenset({"heard", "said", "text", "args", "instruction", "quoted"})
-"""Fields that may hold a person's words."""
+"""Fields of log records that may hold a person's words."""
 
 _HEADERS = (
     r"(?:[\w-]{0,40}api[-_]?key|[\w-]{0,40}[-_](?:token|secret|password|session-id)"
@@ -72,7 +72,7 @@ def configure(
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as one line of JSON. `personal` keeps the fields of `PERSONAL`."""
+    """Formatter of log records as one line of JSON; `personal` keeps the fields of `PERSONAL`."""
 
     def __init__(self, personal: bool = False) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class HumanFormatter(JsonFormatter):
-    """Formats a record for people: the time, the level, the sentence, and `name=value` pairs."""
+    """Formatter of log records as readable lines: time, level, sentence, `name=value` pairs."""
 
     def __init__(self, personal: bool = False, colors: bool = False) -> None:
         super().__init__(personal)

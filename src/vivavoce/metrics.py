@@ -19,7 +19,7 @@ SESSION_BUCKETS_S = (1, 10, 30, 60, 300, 600, 1800, 3600, 14400)
 
 
 class Metrics:
-    """Metrics of one server, in a registry of its own."""
+    """Prometheus metrics of one server, in a registry of its own."""
 
     content_type = CONTENT_TYPE_LATEST
 
@@ -80,7 +80,7 @@ class Metrics:
         )
 
     def exposition(self) -> bytes:
-        """Return the text that a Prometheus server scrapes."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:

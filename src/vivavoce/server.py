@@ -80,15 +80,15 @@ from vivavoce.tools.url_context import create_tool as create_web
 
 log = logging.getLogger(__name__)
 
-ENGINE_CLOSE_S = 5.0
-"""How long an engine may take to close."""
+ENGINE_CLOSE_TIMEOUT_S = 5.0
+"""Timeout for an engine to close."""
 
 Say = Callable[[str], None]
-"""Shows a plain sentence about what is being done."""
+"""Callback that shows a sentence about the start to the operator."""
 
 
 class Server:
-    """A whole server in this process. `start`, then `stop`; once each.
+    """Server in this process, with all its parts. Call `start`, then `stop`, once each.
 
     `folder` is that of the local CA, for tests; `say` shows what makes the start take long, in the
     log unless it is given; `store` replaces the one of the configuration.
@@ -123,12 +123,12 @@ class Server:
 
     @property
     def listener(self) -> Listener:
-        """The listener that `start` has bound."""
+        """Listener that `start` has bound."""
         assert self._listener is not None, "the server has not been started"
         return self._listener
 
     def url(self, scheme: str = "http") -> str:
-        """Return the base URL that a client on this machine uses."""
+        """Return the base URL for clients on this machine."""
         return base_url(self.config.server.host, self.listener.address[1], scheme)
 
     async def start(self) -> None:
@@ -149,7 +149,7 @@ class Server:
             raise
 
     async def stop(self, drain_s: float | None = None) -> None:
-        """Admit no one, drain the connections, close the engines and the store."""
+        """Stop admitting, drain the connections, close the engines and the store."""
         self.readiness.draining = True
         if self._listener is not None and self.config.server.reuse_port:
             await self._listener.stop_accepting()
@@ -165,7 +165,7 @@ class Server:
         await self._lag.aclose()
 
     async def _require_keys(self) -> None:
-        """Raise `ConfigError` where others can reach the server and there is no key."""
+        """Raise `ConfigError` if the server is reachable from other machines and has no key."""
         host = self.config.server.host
         if is_loopback(host):
             return
@@ -261,7 +261,7 @@ def configured_store(config: Config) -> StateStore:
 
 
 def profiles_in_use(config: Config) -> list[str]:
-    """List the profiles to which some model name leads, in order."""
+    """List the profiles that some model name is mapped to, in order."""
     return list(dict.fromkeys(config.models.values()))
 
 
@@ -276,7 +276,7 @@ def weights_in_use(config: Config) -> list[str]:
 
 
 class Profiles:
-    """The engines of every profile that a model name leads to: started once, shared by sessions."""
+    """Engines of all profiles in use: started once, shared by all sessions."""
 
     def __init__(
         self, config: Config, readiness: Readiness, metrics: Metrics, say: Say | None
@@ -291,7 +291,7 @@ class Profiles:
             readiness.parts[f"profile {name}"] = Component(ComponentState.STARTING)
 
     async def start(self) -> None:
-        """Start them one after the other. Raises `VivavoceError` if none can be started."""
+        """Start the engines of every profile. Raises `VivavoceError` if none can be started."""
         builder = EngineBuilder(self._config.weights, self._say)
         self._toolbox = await build_toolbox(self._config, builder, self._readiness, self._metrics)
         failure: VivavoceError | None = None
@@ -319,7 +319,7 @@ class Profiles:
             await _close(self._toolbox, "tools")
 
     def find_backend(self, model: str) -> ProfileBackend | None:
-        """Return the backend for a model name as a client sent it; `None` if it is not served."""
+        """Return the backend of a client's model name; `None` if it is not served."""
         name = self._config.profile_of(model_id(model))
         if name is None:
             return None
@@ -328,7 +328,7 @@ class Profiles:
         return self._backends[name]
 
     def window(self, model: str) -> int:
-        """Return the context window of a model; the usual one while its engines start."""
+        """Return the context window of a model; the default while its engines start."""
         backend = self._backends.get(self._config.profile_of(model) or "")
         return WINDOW_TOKENS if backend is None else backend.backend.gauge.window
 
@@ -372,9 +372,9 @@ def _token_counter(capabilities: ResponderCapabilities, window: int) -> TokenCou
 
 
 async def _close(engine: VoiceDetector | Recognizer | Responder | Toolbox, profile: str) -> None:
-    """Close an engine; one that fails, or hangs in spite of its cancellation, is left behind."""
+    """Close an engine within `ENGINE_CLOSE_TIMEOUT_S`; abandon one that fails or hangs."""
     closing = asyncio.create_task(engine.aclose())
-    await asyncio.wait({closing}, timeout=ENGINE_CLOSE_S)
+    await asyncio.wait({closing}, timeout=ENGINE_CLOSE_TIMEOUT_S)
     what = {"profile": profile, "engine": type(engine).__name__}
     if not closing.done():
         closing.cancel()
@@ -397,7 +397,7 @@ UNUSABLE = "The index of documents can't be used."
 async def build_toolbox(
     config: Config, builder: EngineBuilder, readiness: Readiness, metrics: Metrics
 ) -> Toolbox:
-    """Start everything that `[tools]` asks for. Raises one `ConfigError` of all errors in it."""
+    """Build the tools that `[tools]` configures. Raises one `ConfigError` of all its errors."""
     tools, errors = config.tools, ConfigErrors()
     box = Toolbox(listener=ToolLogger(metrics), deadline_s=tools.deadline_s)
     engines = _ToolEngines(builder, readiness)
@@ -433,14 +433,14 @@ async def build_toolbox(
 
 @dataclass(slots=True)
 class _ToolEngines:
-    """Builds the engines behind the tools. `missing` is what could not be built, and why."""
+    """Builder of the engines behind the tools; `missing` is what could not be built, and why."""
 
     builder: EngineBuilder
     readiness: Readiness
     missing: dict[str, EngineMissing] = field(default_factory=dict)
 
     async def build(self, kind: str, port: str, choice: EngineChoice) -> Any:
-        """Build the engine behind a tool; `None` if it is off, or lacks what `missing` says."""
+        """Build the engine behind a tool; `None` if it is off or lacks a dependency."""
         self.missing.pop(kind, None)
         if not choice:
             return None
@@ -455,7 +455,7 @@ class _ToolEngines:
         return engine
 
     def build_web(self, table: Mapping[str, object]) -> UrlContextTool | None:
-        """Build the tool that reads addresses; `None` where a library for it is missing."""
+        """Build the tool that reads URLs; `None` if a library for it is missing."""
         tool = create_web(table)
         try:
             load_libraries()
@@ -472,14 +472,14 @@ class _ToolEngines:
 
 @dataclass(slots=True)
 class _IndexFinder:
-    """Looks again for the index of documents that was not there at the start."""
+    """Finder of a document index that did not exist when the server started."""
 
     box: Toolbox
     engines: _ToolEngines
     choice: EngineChoice
 
     async def find(self) -> SearchEngine | None:
-        """Build the search, if there is an index by now; then no conversation is refused for it."""
+        """Build the document search if the index exists by now."""
         name = f"tool {SEARCH}"
         try:
             engine: SearchEngine | None = await self.engines.build(SEARCH, "search", self.choice)
@@ -497,6 +497,6 @@ class _IndexFinder:
         return engine
 
     def _refuse(self, why: str) -> None:
-        """Update the reason of the refusal, where the operator chose that there is one."""
+        """Update the reason for which conversations are refused meanwhile, if configured."""
         if SEARCH in self.box.refusals:
             self.box.refusals = {**self.box.refusals, SEARCH: why}

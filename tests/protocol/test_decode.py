@@ -21,7 +21,7 @@ from vivavoce.domain.audio import AudioChunk, VideoFrame
 from vivavoce.domain.content import Content, Role, Scheduling, Text, ToolResult
 from vivavoce.domain.ids import CallId
 from vivavoce.errors import ClientFault
-from vivavoce.protocol.decode import AT_ONCE
+from vivavoce.protocol.decode import MAX_PARTS_PER_EVENT
 from vivavoce.protocol.dialect import GeminiDialect
 
 PCM = b"\x01\x02\x03\x04"
@@ -354,7 +354,7 @@ def test_deep_nesting_is_refused_before_anybody_recurses() -> None:
 
 
 def test_many_parts_of_a_turn_come_in_several_steps() -> None:
-    parts = [{"text": str(number)} for number in range(2 * AT_ONCE + 50)]
+    parts = [{"text": str(number)} for number in range(2 * MAX_PARTS_PER_EVENT + 50)]
     turns = [{"parts": [{"text": "before"}]}, {"role": "model", "parts": parts}]
     events = heard({"clientContent": {"turns": turns, "turnComplete": True}})
     steps = [event for event in events if isinstance(event, ContentReceived)]
@@ -365,4 +365,4 @@ def test_many_parts_of_a_turn_come_in_several_steps() -> None:
     said = [part.text for content in contents for part in content.parts if isinstance(part, Text)]
     assert said == ["before", *(part["text"] for part in parts)]
     for event in steps:
-        assert sum(len(content.parts) for content in event.turns) <= AT_ONCE
+        assert sum(len(content.parts) for content in event.turns) <= MAX_PARTS_PER_EVENT

@@ -41,7 +41,7 @@ from vivavoce.core.messages import (
 from vivavoce.domain.content import Page, RetrievalStatus, Source, ToolCall, ToolKind
 from vivavoce.domain.ids import CallId, SessionId
 from vivavoce.protocol.encode import (
-    LONGEST,
+    MAX_CHARS,
     MAX_FRAME_BYTES,
     dump_json,
     encode_message,
@@ -465,4 +465,4 @@ def test_the_servers_calls_for_those_who_asked(kind: ToolKind, tool_type: Any, a
 def test_no_frame_grows_beyond_what_clients_read(message: Message) -> None:
     frame = encode_message(message, enterprise=False)
     assert len(frame) < MAX_FRAME_BYTES / 2
-    assert LONGEST < MAX_FRAME_BYTES
+    assert MAX_CHARS < MAX_FRAME_BYTES

@@ -49,7 +49,7 @@ from vivavoce.domain.content import Blob, ToolOutcome
 from vivavoce.engines.workers import WorkerPool
 from vivavoce.errors import ToolError
 from vivavoce.runtime.connection import RELEASE_TIMEOUT_S
-from vivavoce.server import ENGINE_CLOSE_S
+from vivavoce.server import ENGINE_CLOSE_TIMEOUT_S
 from vivavoce.tools.mcp.connection import McpConnection, McpConnectionState, McpTool
 from vivavoce.tools.mcp.conversion import (
     MAX_ERROR,
@@ -421,7 +421,7 @@ async def test_a_program_that_is_deaf_to_signals_is_killed_in_time(tmp_path: Pat
     await held.open()
     result = await held.call_tool("pid", {})
     pid = int(getattr(result.content[0], "text", ""))
-    async with asyncio.timeout(ENGINE_CLOSE_S):
+    async with asyncio.timeout(ENGINE_CLOSE_TIMEOUT_S):
         await held.aclose()
     assert held.over
     with pytest.raises(ProcessLookupError):

@@ -1,1 +1,1 @@
-"""Configuration: the settings, and how they are loaded."""
+"""Configuration: settings with defaults and bounds, loaded from file, environment and flags."""

@@ -57,7 +57,7 @@ def _variables() -> dict[str, Any]:
 
 
 def _merged(lower: dict[str, Any], higher: dict[str, Any]) -> dict[str, Any]:
-    """Merge two trees, table by table; `higher` wins."""
+    """Merge two trees of settings, table by table; `higher` wins."""
     tables = {
         name: _merged(lower[name], value)
         for name, value in higher.items()
@@ -67,13 +67,13 @@ def _merged(lower: dict[str, Any], higher: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Variables(Config, BaseSettings):
-    """The names of settings as environment variables."""
+    """Source of settings in environment variables."""
 
     model_config = SettingsConfigDict(env_prefix="VIVAVOCE_", env_nested_delimiter="__")
 
 
 def find_file(path: Path | None = None) -> Path | None:
-    """Find the file: the named one, the project's, the user's, or none. Raises `ConfigError`."""
+    """Find the configuration file: the named one, the project's, the user's, or none."""
     if path is None and (named := os.environ.get("VIVAVOCE_CONFIG")):
         path = Path(named)
     if path is not None:
@@ -85,7 +85,7 @@ def find_file(path: Path | None = None) -> Path | None:
 
 
 def model_choice(line: str) -> dict[str, Any]:
-    """Read the line that replaces the language model, as an engine's table.
+    """Parse `model`, which replaces the language model of all profiles, to an engine's table.
 
     `openai:URL#NAME` is an endpoint, whose key is read from `VIVAVOCE_MODEL_KEY`; a name of
     `EMBEDDED_MODELS` or a path that ends in `.gguf` a model in this process; anything else the
@@ -123,7 +123,7 @@ def _nest_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _complete_config(config: Config) -> Config:
-    """Add the built-in profiles, put the model in, and check what no type can."""
+    """Complete the settings: add built-in profiles, apply `model`, check contradictions."""
     tables = {name: ProfileTable(**table) for name, table in BUILTIN_PROFILES.items()}
     tables |= config.profiles
     if config.model and isinstance(responder := tables[EMBEDDED].responder, dict):
@@ -155,7 +155,7 @@ def find_conflicting_names(models: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def find_contradictions(config: Config) -> list[tuple[str, str]]:
-    """Find what no type can check: problems and their fixes."""
+    """Find settings that contradict each other: problems and their fixes."""
     problems = []
     server = config.server
     known = ", ".join(sorted(config.profiles))
@@ -192,14 +192,14 @@ def find_contradictions(config: Config) -> list[tuple[str, str]]:
 
 
 class ConfigErrors:
-    """Errors in the configuration, collected with their places to be raised together."""
+    """Collector of errors in the configuration, raised together."""
 
     def __init__(self) -> None:
         self._found: list[tuple[str, ConfigError]] = []
 
     @contextmanager
     def collect(self, place: str) -> Iterator[None]:
-        """Run the block, which reads what stands at `place`; an error in it is kept."""
+        """Collect an error of the block, which reads the setting at `place`."""
         try:
             yield
         except ConfigError as error:
@@ -225,7 +225,7 @@ class ConfigErrors:
 
 TABLE = "Input should be a table"
 WORDS = {"dict_type": TABLE, "model_type": TABLE, "model_attributes_type": TABLE}
-"""Messages in the words of the file, for those of the library that use Python's."""
+"""Messages in TOML's words, in place of the library's that use Python's."""
 
 
 def format_errors(error: ValidationError, root: type[BaseModel]) -> str:
@@ -252,7 +252,7 @@ def _shown_value(value: object) -> str:
 
 
 def _nearest_setting(place: Sequence[int | str], root: type[BaseModel]) -> str:
-    """Return the full name of the setting that was probably meant; empty if none is near."""
+    """Return the full name of the nearest setting to a misspelt one; empty if none is near."""
     *path, last = map(str, place)
     elsewhere = [name for name in _all_settings(root) if name.rpartition(".")[2] == last]
     if len(elsewhere) == 1:

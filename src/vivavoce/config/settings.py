@@ -57,7 +57,7 @@ BUILTIN_PROFILES: dict[str, dict[str, Any]] = {
 
 
 def one_error_saying(wanted: str) -> WrapValidator:
-    """Report a wrong value of a setting of several types as one error that says `wanted`."""
+    """Validate a setting of several types, with one error (`wanted`) for a wrong value."""
 
     def check(value: Any, handler: ValidatorFunctionWrapHandler, _: ValidationInfo) -> Any:
         try:
@@ -83,7 +83,7 @@ def split_words(value: object) -> object:
 
 
 Words = Annotated[list[str], NoDecode, BeforeValidator(split_words)]
-"""A list that the environment spells with commas."""
+"""List that is written with commas in the environment."""
 
 
 class _Table(BaseModel):
@@ -91,7 +91,7 @@ class _Table(BaseModel):
 
 
 class TlsTable(_Table):
-    """`[server.tls]`: the port speaks plain text in any case, and TLS unless `enabled` is off.
+    """`[server.tls]`: TLS on the port, which also speaks plain text.
 
     `certificate` and `key` are PEM files of the user's own; without them the project's local CA
     signs a certificate for loopback, the bind address and `names`. `plain` says whose plain text
@@ -122,7 +122,7 @@ class QuotaTable(_Table):
 
 
 class ServerTable(_Table):
-    """`[server]`: the port, who may use it, and how much one client may use.
+    """`[server]`: address, access and limits of clients.
 
     `origins` are web pages that may connect besides those of this machine and of the server
     itself; `*` is all. `hosts` are further names by which the server may be called. `reuse_port`
@@ -151,7 +151,7 @@ class ServerTable(_Table):
 
 
 class SessionTable(_Table):
-    """`[session]`: what holds for every conversation. Durations of 0 have no end.
+    """`[session]`: settings of every conversation; durations of 0 are unlimited.
 
     `engine_silence_s` is how long an answer may produce nothing before it is given up.
     `connection_s` is the lifetime of a connection, after which its session goes on over another;
@@ -210,7 +210,7 @@ class SessionTable(_Table):
 
 
 class StoreTable(_Table):
-    """`[store]`: where sessions, tokens and keys are kept.
+    """`[store]`: store of sessions, tokens and keys.
 
     `sqlite` is a file, `path` if it is not to be the user's own; `redis` is the server at `url`;
     `memory` forgets with the process. `resume_s` is how long after its connection has ended a
@@ -225,7 +225,7 @@ class StoreTable(_Table):
 
 
 class ToolsTable(_Table):
-    """`[tools]`: what the server itself runs for the model. The tables are the tools' own.
+    """`[tools]`: tools that the server runs for the model; each has a table of its own.
 
     `search` and `code` choose an engine; empty is off, and an unset `search` is the local index
     where there is one. `url` turns on reading addresses. `mcp` names MCP servers, and
@@ -242,7 +242,7 @@ class ToolsTable(_Table):
 
 
 class LogTable(_Table):
-    """`[log]`. `format`: `auto` writes for people on a terminal and JSON otherwise.
+    """`[log]`: level and format; `auto` is readable lines on a terminal, JSON otherwise.
 
     `personal` puts what was said into the log lines; it is off, and belongs to debugging.
     """
@@ -261,7 +261,7 @@ class ProfileTable(_Table):
 
 
 class Config(_Table):
-    """Everything an operator can decide.
+    """Root of all settings.
 
     `profile` answers for every model name that `[models]` does not name; where `[models]` is
     given and `profile` is not, those are refused. `model` swaps the language model of the
@@ -286,13 +286,13 @@ class Config(_Table):
 
 
 def base_url(host: str, port: int, scheme: str = "http") -> str:
-    """Return the URL of a server as its own machine reaches it."""
+    """Return the base URL of a server for clients on its own machine."""
     name = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     return f"{scheme}://[{name}]:{port}" if ":" in name else f"{scheme}://{name}:{port}"
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach an address."""
+    """Return whether an address can be reached from this machine only."""
     if host == "localhost":
         return True
     try:

@@ -10,7 +10,7 @@ from enum import Enum
 
 
 class Scope(Enum):
-    """What a key gives access to."""
+    """Permission of an API key."""
 
     LIVE = "live"
     """Live sessions."""
@@ -56,7 +56,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """An API key. `digest` is the SHA-256 of the secret, in hexadecimal; `expires` 0 is never.
+    """Stored API key. `digest` is the SHA-256 of the secret, in hexadecimal; `expires` 0 is never.
 
     `hint` is the beginning of the secret, to recognize it by.
     """
@@ -73,7 +73,7 @@ class KeyRecord:
 
 @dataclass(frozen=True, slots=True)
 class TokenRecord:
-    """An ephemeral token. `digest` as of a key; `owner` is the principal that created it.
+    """Stored ephemeral token. `digest` as of a key; `owner` is the principal that created it.
 
     `uses` is how many sessions it may still begin, `None` any number. No session begins after
     `new_session_expires` or lasts beyond `expires`. `setup` is the JSON of the setup bound to it,

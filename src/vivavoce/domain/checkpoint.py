@@ -25,14 +25,14 @@ class Asked:
 
     @classmethod
     def from_setup(cls, setup: SessionSetup) -> Asked:
-        """Return those of a setup."""
+        """Return the instruction and tools of a setup."""
         return cls(setup.instruction, strip_server_tools(setup.tools))
 
-    def merge_over(self, before: Asked) -> Asked:
-        """Return these, with those from before where they are empty."""
+    def merge_over(self, earlier: Asked) -> Asked:
+        """Fill what is empty here from an `earlier` setup."""
         silent = self.tools == Tools()
-        tools = before.tools if silent else self.tools
-        return Asked(self.instruction or before.instruction, tools)
+        tools = earlier.tools if silent else self.tools
+        return Asked(self.instruction or earlier.instruction, tools)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class OpenCall:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The state of a conversation, to be continued on another connection.
+    """State of a conversation, from which another connection continues it.
 
     Taken while both sides are idle, or when the connection ends; then it holds what was heard of
     the answer in progress. Tools are as `strip_server_tools` returns them. `position` is where the
@@ -75,7 +75,7 @@ class Checkpoint:
     version: int = CHECKPOINT_VERSION
 
     def merge_setup(self, setup: SessionSetup) -> tuple[str, Tools]:
-        """Return the instruction and the tools, not yet resolved, to resume with a new setup.
+        """Return the unresolved instruction and tools with which a new setup resumes.
 
         The new setup counts. Where it is empty, or equal to the one before, the conversation's own
         do, so that what `contextUpdate` changed stays changed.
@@ -92,7 +92,7 @@ class Checkpoint:
 
 
 def strip_server_tools(tools: Tools) -> Tools:
-    """Return the tools that a client asked for, without the server's and without options.
+    """Return a setup's own tools, without the server's functions and without options.
 
     Options are not stored: they may hold secrets of the client.
     """

@@ -11,7 +11,7 @@ from vivavoce.domain.ids import CallId
 from vivavoce.domain.parameter_schema import ParameterSchema
 
 Json = Mapping[str, Any]
-"""A JSON object of the client; never changed."""
+"""JSON object of the client; never changed."""
 
 
 class Role(Enum):
@@ -22,7 +22,7 @@ class Role(Enum):
 
 
 class Behavior(Enum):
-    """Whether the conversation waits for a function's result."""
+    """Behavior of a function call: blocking, or not; the API's names."""
 
     UNSPECIFIED = "UNSPECIFIED"
     BLOCKING = "BLOCKING"
@@ -30,7 +30,7 @@ class Behavior(Enum):
 
 
 class Scheduling(Enum):
-    """When the model answers a non-blocking result. Ignored for blocking calls."""
+    """Time at which the model answers a non-blocking result; ignored for blocking calls."""
 
     WHEN_IDLE = "WHEN_IDLE"
     INTERRUPT = "INTERRUPT"
@@ -160,7 +160,7 @@ class BuiltinTool:
 
 
 class ToolKind(Enum):
-    """What a tool of the server does, and so what a client is sent of it."""
+    """Kind of a server-side tool, which decides the messages to the client about it."""
 
     SEARCH = "search"
     CODE = "code"
@@ -170,7 +170,7 @@ class ToolKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ServerTool:
-    """A function that the server runs. The model sees its declaration like any other."""
+    """Function that the server runs; the model sees its declaration like any other."""
 
     declaration: ToolDeclaration
     kind: ToolKind
@@ -209,7 +209,7 @@ class Usage:
     tool_tokens: int = 0
 
     def update_with(self, latest: Usage) -> Usage:
-        """Return the sum with a later generation of the turn, whose prompt is the whole context."""
+        """Return the sum with a later generation of the same turn."""
         return Usage(
             prompt_tokens=latest.prompt_tokens or self.prompt_tokens,
             cached_tokens=latest.cached_tokens or self.cached_tokens,
@@ -230,7 +230,7 @@ class RetrievalStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A passage found by a search.
+    """Passage found by a search.
 
     `text` is what the model gets to read; `uri` leads to the whole document, and is a `file:` URI
     for local ones.
@@ -243,7 +243,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A URL that was to be read. `text` is empty unless the status is SUCCESS."""
+    """URL that a tool read or failed to read; `text` is empty unless the status is SUCCESS."""
 
     url: str
     status: RetrievalStatus

@@ -1,4 +1,4 @@
-"""Identifiers, and the source of those that clients see.
+"""Identifiers of sessions, turns and calls, and the generators of those sent to clients.
 
 The core numbers turns and generations itself. Ids that leave the process come from an `IdSource`,
 so that a test or a replay can predict them.
@@ -17,7 +17,7 @@ GenerationId = NewType("GenerationId", int)
 
 
 class IdSource(Protocol):
-    """Source of the ids that a client sees."""
+    """Generator of the ids that clients see."""
 
     def session(self) -> SessionId: ...
 

@@ -1,4 +1,4 @@
-"""Check the JSON Schema of a function's arguments, and repair mixed drafts.
+"""Validate the JSON Schema of a function's arguments, and repair schemas that mix drafts.
 
 Declarations are checked against a table of keywords instead of the specification's meta-schema,
 which takes 5 ms for one declaration, and a client's first message may hold 512. The table knows the
@@ -46,14 +46,14 @@ Place = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class SchemaFault:
-    """A fault in a schema: a sentence, and the keys that lead there."""
+    """Fault in a schema: a sentence, and the path of keys to it."""
 
     place: Place
     problem: str
 
     @property
     def pointer(self) -> str:
-        """The place as a JSON pointer: `#/properties/city`."""
+        """Location as a JSON pointer: `#/properties/city`."""
         return "/".join(("#", *self.place))
 
 
@@ -82,7 +82,7 @@ def find_fault(schema: Json) -> SchemaFault | None:
 
 
 class _Checker:
-    """Checks one schema and those within it."""
+    """Checker of one schema and its subschemas."""
 
     def __init__(self, root: Json) -> None:
         self._root = root
@@ -230,7 +230,7 @@ _BOUNDS = (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum"))
 
 
 def with_draft_mended(schema: Json, report: Callable[[str], None]) -> dict[str, Any]:
-    """Return the schema in the form of its draft; `report` gets a sentence for each change.
+    """Rewrite keywords of other drafts for the schema's own; `report` gets a sentence for each.
 
     What can't be mended is left for `find_fault`. Sentences quote nothing.
     """
@@ -245,7 +245,7 @@ class _Mender:
         self._report = report
 
     def schema(self, schema: Json) -> dict[str, Any]:
-        """Return one schema, and all within it, as `with_draft_mended` does."""
+        """Rewrite one schema and its subschemas, as `with_draft_mended` does."""
         mended = {key: self._within(key, value) for key, value in schema.items()}
         if "type" in mended:
             mended["type"] = self._type(mended["type"])

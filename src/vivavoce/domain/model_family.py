@@ -24,7 +24,7 @@ class ModelFamily(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FamilyBehavior:
-    """What clients of one model family expect.
+    """Server behavior that clients of one model family expect.
 
     `function_behavior` is the default of declarations. `history_answers`: `turnComplete` of the
     initial history is answered if the user spoke last. `shows_search`: a search is shown as code

@@ -22,7 +22,7 @@ from typing import Any
 Schema = Mapping[str, Any]
 
 LEGACY_DRAFTS = frozenset(f"http://json-schema.org/draft-0{number}/schema" for number in (4, 6, 7))
-"""The drafts that have `dependencies`, and in which a reference replaces the keywords beside it."""
+"""Drafts with `dependencies`, in which a reference replaces its sibling keywords."""
 
 _MAX_VARIANTS = 64
 """Resolved variants of one subschema; no caller tries more."""
@@ -54,7 +54,7 @@ _ESCAPES = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 
 
 class ParameterSchema:
-    """One schema, `root`, and the resolved variants of its subschemas. Safe for several threads."""
+    """Schema `root` with the resolved variants of its subschemas, cached; thread-safe."""
 
     def __init__(self, root: Schema | None) -> None:
         self.root: Schema = {} if root is None else root
@@ -91,7 +91,7 @@ class ParameterSchema:
 
 
 class _VariantResolver:
-    """Resolves one subschema, and those it leads to; `known` are those resolved before."""
+    """Resolver of one subschema and those it refers to; `known` are resolved already."""
 
     def __init__(
         self, schema: ParameterSchema, known: dict[int, tuple[object, tuple[Schema, ...]]]
@@ -181,7 +181,7 @@ def draft_of(schema: Schema) -> str:
 
 
 def resolve_pointer(root: object, pointer: str) -> object:
-    """Return what a JSON pointer in the form of a URI fragment (`#/$defs/a%20b`) leads to.
+    """Return the target of a JSON pointer in the form of a URI fragment (`#/$defs/a%20b`).
 
     Raises `LookupError` where nothing stands there.
     """
@@ -219,7 +219,7 @@ def required(variant: Schema) -> tuple[str, ...]:
 
 
 def identity(value: object) -> object:
-    """Return something hashable that is equal for the same JSON only: 1 is 1.0, but not true."""
+    """Return a hashable key, equal for equal JSON only: 1 equals 1.0, but not true."""
     if isinstance(value, list | tuple):
         return ("array", *map(identity, value))
     if isinstance(value, Mapping):
@@ -243,7 +243,7 @@ def _json_number(value: Fraction) -> float:
 
 
 def _own_keywords(subschema: Schema) -> dict[str, Any]:
-    """Return the keywords beside references and alternatives, in the form of 2020-12."""
+    """Return the keywords other than references and alternatives, in the form of 2020-12."""
     own = {key: value for key, value in subschema.items() if key not in _READ}
     if isinstance(own.get("type"), str):
         own["type"] = own["type"].lower()

@@ -11,7 +11,7 @@ from vivavoce.domain.setup import Modality, Sampling, Thinking
 
 
 class EndReason(Enum):
-    """Why a generation ended."""
+    """Reason for the end of a generation."""
 
     COMPLETE = "complete"
     MAX_TOKENS = "max_tokens"
@@ -23,7 +23,7 @@ class EndReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """All that an engine gets to know of the conversation that it answers.
+    """Input of one generation: everything an engine receives of the conversation.
 
     It never reads live session state, so that no change can race an answer. `session` is a key for
     caches, `history` ends with what is to be answered: content of the user, or results of calls.

@@ -24,7 +24,7 @@ _Check = tuple[object, Any, str]
 
 
 def index_kinds(*kinds: Any) -> dict[str, Any]:
-    """Return classes by their names, which are the tags."""
+    """Return a mapping of classes by name, the tag in JSON."""
     return {kind.__name__: kind for kind in kinds}
 
 
@@ -50,7 +50,7 @@ def read_tagged(
 
 
 def find_mismatch(value: object, annotation: Any, name: str = "value") -> str:
-    """Return what in `value` isn't as `annotation` says: `part.text: NoneType`. Empty if nothing.
+    """Return the first value that contradicts `annotation`: `part.text: NoneType`; else empty.
 
     `True` is no number, numbers are finite, and an integer may stand where a float is wanted.
     """
@@ -79,7 +79,7 @@ def find_mismatch(value: object, annotation: Any, name: str = "value") -> str:
 
 
 def _checks_within(value: Any, origin: Any, kinds: tuple[Any, ...], name: str) -> Iterable[_Check]:
-    """Yield the checks of what a value of the right class holds."""
+    """Yield checks for the items or fields of a value of the right class."""
     if is_dataclass(origin) and isinstance(origin, type):
         for field, kind in _hints(origin).items():
             yield getattr(value, field), kind, f"{name}.{field}"

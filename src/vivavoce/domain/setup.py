@@ -13,7 +13,7 @@ from vivavoce.domain.content import Tools
 
 
 class Modality(Enum):
-    """What the model answers with. A session has exactly one."""
+    """Response modality; a session has exactly one."""
 
     AUDIO = "AUDIO"
     TEXT = "TEXT"
@@ -28,7 +28,7 @@ class Sensitivity(Enum):
 
 
 class TurnCoverage(Enum):
-    """Which realtime input since the last turn becomes part of the user's turn."""
+    """Part of the realtime input that becomes the user's turn; the API's names."""
 
     ONLY_ACTIVITY = "TURN_INCLUDES_ONLY_ACTIVITY"
     ALL_INPUT = "TURN_INCLUDES_ALL_INPUT"
@@ -51,7 +51,7 @@ class ActivityDetection:
 
 @dataclass(frozen=True, slots=True)
 class RealtimeInput:
-    """How realtime input is split into turns, and whether activity interrupts the model."""
+    """Settings that split realtime input into turns and let activity interrupt the model."""
 
     detection: ActivityDetection = ActivityDetection()
     interrupts: bool = True
@@ -73,7 +73,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """Reasoning before the answer. `budget`: 0 is off, -1 automatic."""
+    """Settings of reasoning before the answer. `budget`: 0 is off, -1 automatic."""
 
     include_thoughts: bool = False
     budget: int | None = None
@@ -81,13 +81,13 @@ class Thinking:
 
     @property
     def is_asked(self) -> bool:
-        """Whether a model without reasoning would ignore something."""
+        """True if a model without reasoning would ignore part of the request."""
         return self.include_thoughts or (self.budget or 0) > 0 or bool(self.level)
 
 
 @dataclass(frozen=True, slots=True)
 class Transcription:
-    """Transcription of one direction is on, with hints for it."""
+    """Request for the transcription of one direction, with language hints."""
 
     language_codes: tuple[str, ...] = ()
     custom_vocabulary: tuple[str, ...] = ()
@@ -95,7 +95,7 @@ class Transcription:
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """The client wants resumption handles, and may present one; empty is none."""
+    """Request for resumption handles; `handle` is the one presented, or empty."""
 
     handle: str = ""
     transparent: bool = False
@@ -150,6 +150,6 @@ VOICES = (
 
 
 def canonical_voice(name: str) -> str | None:
-    """Return a voice name in its own case; `None` if there is no such voice."""
+    """Return a voice's name in its official case; `None` for an unknown voice."""
     wanted = name.casefold()
     return next((voice for voice in VOICES if voice.casefold() == wanted), None)

@@ -1,4 +1,4 @@
-"""Text and JSON: repaired characters, loggable names, compact JSON, and the size of JSON."""
+"""Text helpers: replace surrogates, shorten names for logs, dump and measure JSON."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def utf8(text: str | bytes) -> bytes:
 
 
 def loggable_name(text: str) -> str:
-    """Return `text` if it is a short name without spaces; "…" for what may be words."""
+    """Return `text` if it is a short identifier, else "…": it may be a person's words."""
     return text if _NAME.fullmatch(text) else "…"
 
 
@@ -43,7 +43,7 @@ def json_text(value: object) -> str:
 
 
 def exceeds_values(text: bytes, values: int) -> bool:
-    """Return whether JSON in UTF-8 holds more than `values` objects, lists and items, unparsed.
+    """Return whether unparsed JSON in UTF-8 holds more than `values` objects, lists and items.
 
     Every value follows an opening bracket or a comma, so these are counted outside of strings.
     Takes about a millisecond for a megabyte.

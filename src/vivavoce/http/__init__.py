@@ -1,1 +1,1 @@
-"""HTTP and WebSocket server: TLS and plain text on one port."""
+"""HTTP server: Live WebSockets and REST, with and without TLS on one port."""

@@ -48,7 +48,7 @@ QUOTA_NOTICE_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class ProfileBackend:
-    """The backend of a model name: the profile and its running engines."""
+    """Backend of a model name: a profile and its running engines."""
 
     profile: str
     backend: Backend
@@ -64,7 +64,7 @@ class BackendResolver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ServerContext:
-    """The services that all connections share, besides the engines of their profiles."""
+    """Services that all connections share, besides the engines of their profiles."""
 
     backends: BackendResolver
     sessions: Connections
@@ -77,7 +77,7 @@ class ServerContext:
 
 @dataclass(frozen=True, slots=True)
 class SessionRequest:
-    """A session that a client asks for, read and found valid."""
+    """Parsed and validated request for a session."""
 
     client: AuthenticatedClient
     setup: SessionSetup
@@ -88,12 +88,12 @@ class SessionRequest:
 
     @property
     def is_resumption(self) -> bool:
-        """True if a session is resumed."""
+        """True if the request resumes a session."""
         return self.setup.resumption is not None and bool(self.setup.resumption.handle)
 
 
 class SessionOpener:
-    """Opener of connections, one for the whole server."""
+    """Opener of connections: admits sessions, starts or resumes them, hosts them."""
 
     def __init__(self, context: ServerContext) -> None:
         self._context = context
@@ -109,7 +109,7 @@ class SessionOpener:
 
     @asynccontextmanager
     async def open_connection(self, request: SessionRequest) -> AsyncIterator[Connection]:
-        """Open a connection, and release what it holds once it is over. Raises `ClientFault`."""
+        """Open a connection; release its slot, lease and quota at the end. Raises `ClientFault`."""
         context, principal, resuming = (
             self._context,
             request.client.principal,
@@ -145,7 +145,7 @@ class SessionOpener:
             yield connection
 
     async def _start_session(self, request: SessionRequest) -> SessionStart:
-        """Start a session, or resume it from where its present connection here hands it over."""
+        """Start or resume a session; a connection of this process hands it over first."""
         context, setup = self._context, request.setup
         if request.is_resumption and context.sessions.draining:
             raise ClientFault(INTERNAL, close.UNAVAILABLE)
@@ -166,7 +166,7 @@ class SessionOpener:
     async def _build_session(
         self, request: SessionRequest, start: SessionStart, tools: Tools
     ) -> LiveSession:
-        """Build the session, in a thread where many tokens have to be counted."""
+        """Build the live session, in a thread if many tokens have to be counted."""
         context, gauge = self._context, request.backend.backend.gauge
 
         def make() -> LiveSession:
@@ -217,7 +217,7 @@ class SessionOpener:
             raise ClientFault(INTERNAL, reason)
 
     async def _claim_token(self, request: SessionRequest) -> float | None:
-        """Take a use of the caller's token; return the seconds until it ends, if there is one."""
+        """Claim a use of the client's token, if any; return the seconds until it expires."""
         token = request.client.token
         return (
             None
@@ -227,7 +227,7 @@ class SessionOpener:
 
 
 def _report_unused_hints(request: SessionRequest) -> None:
-    """Report what the profile's engines do not support. Raises `ClientFault` when strict."""
+    """Report settings that the profile's engines ignore. Raises `ClientFault` when strict."""
     setup, engines = request.setup, request.backend.backend.engines
     transcription, thinking = setup.input_transcription, setup.thinking
     words = transcription.custom_vocabulary if transcription else ()

@@ -39,7 +39,7 @@ ALLOWED_HEADERS = (
 )
 
 PROBES = frozenset(("/livez", "/readyz", "/health", "/healthz", "/version"))
-"""Paths that are answered without a check of host name, origin and encryption."""
+"""Paths that are served without a check of host name, origin and encryption."""
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Guarded = Callable[[Request, Principal], Awaitable[Response]]
@@ -144,7 +144,7 @@ class App:
         return answer(await self._tokens.create_token(body, owner))
 
     def _guarded(self, endpoint: Guarded, scope: Opens) -> Endpoint:
-        """Guard an endpoint by a scope of API keys."""
+        """Wrap an endpoint: check origin and credential, with a scope of API keys."""
 
         async def guarded(request: Request) -> Response:
             if not is_version(request.path_params["version"]):
@@ -164,7 +164,7 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def answer(result: dict[str, Any] | ErrorResponse) -> Response:
-    """Make a JSON response, with the content type on which both SDKs depend."""
+    """Build a JSON response, with the content type on which both SDKs depend."""
     failed = isinstance(result, ErrorResponse)
     body = result.body if isinstance(result, ErrorResponse) else result
     status = result.http_status if isinstance(result, ErrorResponse) else 200
@@ -181,7 +181,7 @@ def _anywhere(path: str, endpoint: Endpoint, *methods: str) -> list[Route]:
 
 
 async def _no_list(request: Request) -> Response:
-    """Refuse to list tokens, with an empty body as the real service does."""
+    """Answer a request to list tokens as the real service does: 404 without a body."""
     return Response(b"", 404)
 
 

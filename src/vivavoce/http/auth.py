@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class ClientRequest:
-    """A request before its first message: address, origin, headers and credential."""
+    """Request of a client before authentication: address, origin, headers, credential."""
 
     def __init__(self, scope: AsgiScope) -> None:
         self.headers: Mapping[str, str] = {
@@ -50,20 +50,20 @@ class ClientRequest:
 
     @cached_property
     def credential(self) -> Credential | None:
-        """The credential that the client presents. Raises `AuthError` for too large a query."""
+        """Credential that the client presents. Raises `AuthError` for a query that is too large."""
         return find_request_credential(self._query, self.headers)
 
 
 @dataclass(frozen=True, slots=True)
 class AuthenticatedClient:
-    """An authenticated client, and its token if it presented one."""
+    """Authenticated client, with its token if it presented one."""
 
     principal: Principal
     token: FoundToken | None = None
 
 
 class Authenticator:
-    """Authenticator of requests and sessions. `strict` insists on tokens where they belong."""
+    """Authenticator of requests and sessions; `strict` refuses misplaced tokens."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Authenticator:
             raise AuthError(POLICY, objection, errors.forbidden(objection))
 
     async def authenticate_request(self, client_request: ClientRequest, scope: Scope) -> Principal:
-        """Authenticate a REST request, for which only a key will do. Raises `AuthError`."""
+        """Authenticate a REST request by its API key. Raises `AuthError`."""
         async with self._count_failures(client_request):
             credential = client_request.credential
             if credential and credential.is_token and not await self._keys.is_open():
@@ -98,7 +98,7 @@ class Authenticator:
     async def authenticate_session(
         self, client_request: ClientRequest, constrained: bool
     ) -> AuthenticatedClient:
-        """Authenticate who opens a session. Raises `AuthError`, `ClientFault`.
+        """Authenticate the client of a Live session. Raises `AuthError`, `ClientFault`.
 
         Where no key is required, any token is accepted; one that was made here has its effect.
         """
@@ -126,7 +126,7 @@ class Authenticator:
 
     @asynccontextmanager
     async def _count_failures(self, client_request: ClientRequest) -> AsyncIterator[None]:
-        """Count and delay a failure within; refuse at once while too many of them wait."""
+        """Count and delay an authentication failure in the block; refuse while many wait."""
         failures, address = self._metrics.auth_failures, client_request.address
         if self._failures.is_overloaded(address):
             failures.labels("overloaded").inc()

@@ -1,4 +1,4 @@
-"""Bound what one connection costs: deadlines, the pace of reads, large frames, freed memory.
+"""Limit the cost of one connection: pace of reads, large frames, deadlines, freed memory.
 
 uvicorn bounds neither the time in which a request must arrive, nor what a closing connection
 waits for, nor what tiny pieces cost. Pings, fragments, tiny HTTP chunks and bytes that arrive one
@@ -37,21 +37,21 @@ READ_BURST_S = 0.02
 """Time of reading at once without a pause: a picture of 20 MB."""
 
 READ_YIELD_AFTER_S = 0.004
-"""Part of the burst read without giving way; a microphone takes a tenth of it in a second."""
+"""Part of the burst that is read without yielding; a microphone takes a tenth of it in a second."""
 
 IDLE_TURN_READ_S = 0.00025
-"""Time of reading in one idle turn of the loop; to wait for one takes a tenth of a millisecond."""
+"""Time of reading in one idle turn of the loop; waiting for one takes 0.1 ms."""
 
 MAX_READ_S = 0.0005
-"""Time of one read; the next one of a connection that took longer is smaller."""
+"""Time of one read; after a longer one, the next is smaller."""
 
 MIN_READ_BYTES = 256
 MIN_PAUSE_S = 0.01
-"""Long enough that bytes which arrive one by one are read together."""
+"""Pause between reads, long enough that bytes arriving one by one are read together."""
 
 
 class ReadPace:
-    """Pacer of one connection's reads, without a reference to the connection between them.
+    """Pacer of one connection's reads: limits their share of the event loop.
 
     `largest` is how many bytes are read at a time while that is quick.
     """
@@ -71,11 +71,11 @@ class ReadPace:
         self._wait: asyncio.TimerHandle | asyncio.Future[None] | None = None
 
     def begin_read(self) -> None:
-        """Begin to measure a read, the system's part of it included."""
+        """Start measuring a read, system time included."""
         self._began = self._processor_s()
 
     def end_read(self, count: int) -> None:
-        """Count the read that ends now, which was of `count` bytes."""
+        """Count a read of `count` bytes, which ends now."""
         taken_s = self._processor_s() - self._began
         self._since_turn_s += taken_s
         self._share.count_work(taken_s)
@@ -87,7 +87,7 @@ class ReadPace:
             self.size = min(self._largest, 2 * self.size)
 
     def count_work(self, taken_s: float) -> float:
-        """Count work that follows from a read; return the seconds until the share recovers."""
+        """Count work that a read caused; return the seconds until the share recovers."""
         self._share.count_work(taken_s)
         return self._share.debt_s()
 
@@ -110,7 +110,7 @@ class ReadPace:
         return self.paused
 
     def close(self) -> None:
-        """Stop what would resume reading."""
+        """Cancel the timer that would resume reading."""
         if self._wait is not None:
             self._wait.cancel()
             self._wait = None
@@ -140,7 +140,7 @@ _SPLIT = (Opcode.CONT, Opcode.TEXT, Opcode.BINARY)
 
 
 class FrameSplitter(StreamReader):
-    """Reader that gives large masked data frames to the parser as small fragments.
+    """Stream reader that passes large masked frames to the parser as small fragments.
 
     The parser of `websockets` unmasks a frame at once, and copies it twice: 20 ms for a picture of
     20 MB, in which the event loop serves no one else. A frame and its fragments mean the same, and
@@ -184,14 +184,14 @@ class FrameSplitter(StreamReader):
             self._begin_fragment(first & _OPCODE)
 
     def _begin_fragment(self, opcode: int) -> None:
-        """Put the header of the next fragment in front of what has arrived of it."""
+        """Insert the header of the next fragment before the bytes that have arrived of it."""
         length = min(self.left, FRAGMENT_BYTES)
         self.left -= length
         final = 0 if self.left else self._final
         self.buffer[:0] = _HEAD.pack(final | opcode, _MASKED_64_BIT, length, self._mask)
 
     def discard(self) -> None:
-        """Drop what has arrived, and the rest of its frame."""
+        """Discard the bytes that have arrived, and the rest of their frame."""
         super().discard()
         self.left = 0
 
@@ -225,7 +225,7 @@ def _return_memory(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def trim_heap() -> bool:
-    """Return free pages of the C library's heap to the system. False where it has no such call."""
+    """Return free pages of the C heap to the system; false if the C library can't."""
     try:
         trim = ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError, TypeError):  # no glibc
@@ -245,7 +245,7 @@ logging.getLogger("uvicorn.error").addFilter(LineRateLimit())
 
 
 class BoundedProtocol(asyncio.BufferedProtocol):
-    """A protocol that reads in small pieces, within its slot, and closes without a reset.
+    """Base protocol that reads in small pieces within limits, and closes without a TCP reset.
 
     A connection that is closed with unread data in it is reset, and the client never reads the
     answer. So what a client goes on sending is discarded until it is quiet for `QUIET_S`, at most
@@ -294,11 +294,11 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         return self.transport.get_protocol() is self and not self.transport.is_closing()
 
     def is_ready_for_data(self) -> bool:
-        """Return whether what was read before has been consumed."""
+        """Return whether the parser has consumed the bytes that were read before."""
         raise NotImplementedError
 
     def data_received(self, data: bytes) -> None:
-        """Handle a piece of what the client sent."""
+        """Handle received bytes."""
         raise NotImplementedError
 
     @property
@@ -307,7 +307,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         return self._quiet is not None
 
     def linger(self) -> None:
-        """Discard what arrives, and close once the client is quiet."""
+        """Discard received bytes, and close once the client is quiet."""
         if self._quiet is not None:
             self._quiet.cancel()
         else:
@@ -317,12 +317,12 @@ class BoundedProtocol(asyncio.BufferedProtocol):
         self.abort_after(LINGER_S)
 
     def abort_after(self, wait_s: float) -> None:
-        """Abort after so long: closing waits for unread output to leave, which may never be."""
+        """Abort the connection after a delay: a close waits for output that may never be read."""
         if self._cut is None:
             self._cut = self.loop.call_later(wait_s, self.transport.abort)
 
     def set_deadline(self, wait_s: float) -> None:
-        """Abort after so long, unless `clear_deadline` comes first."""
+        """Abort the connection after a delay, unless `clear_deadline` comes first."""
         if self._deadline is None:
             self._deadline = self.loop.call_later(wait_s, self.transport.abort)
 
@@ -333,7 +333,7 @@ class BoundedProtocol(asyncio.BufferedProtocol):
             self._deadline = None
 
     def release_connection(self) -> None:
-        """Release what the connection held, once it is lost."""
+        """Release the slot, timers and memory of a lost connection."""
         self.clear_deadline()
         self.pace.close()
         for timer in (self._quiet, self._cut):
@@ -357,5 +357,5 @@ def http_refusal(status: int, message: str = "malformed request") -> bytes:
 
 
 def large_head_refusal() -> bytes:
-    """Return the response to a request whose head is larger than is read."""
+    """Return the response to a request whose head exceeds the limit."""
     return http_refusal(431, "request header fields too large")

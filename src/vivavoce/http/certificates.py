@@ -47,7 +47,7 @@ ALWAYS = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class CertificateAuthority:
-    """The files of an authority; clients trust those in `bundle`."""
+    """Paths of an authority's files; clients trust the certificates in `bundle`."""
 
     folder: Path
 
@@ -75,7 +75,7 @@ class CertificateAuthority:
 def prepare_authority(
     folder: Path, names: Sequence[str] = (), now: datetime.datetime | None = None
 ) -> CertificateAuthority:
-    """Make or renew the authority in a folder, with a certificate that covers `names`.
+    """Create or renew the authority in a folder, with a server certificate for `names`.
 
     Names that an earlier certificate covered stay covered, so that two servers on one machine
     do not take each other's away. `now` is a moment in UTC.
@@ -123,7 +123,7 @@ def machine_names() -> list[str]:
 
 
 def write_bundle(certificate: Path, folder: Path | None = None) -> Path:
-    """Write the bundle that clients trust when the server has a certificate of the user's own.
+    """Write the bundle for clients of a server with a certificate of the user's own.
 
     Raises `ConfigError` if the certificate cannot be read or the folder cannot be written.
     """
@@ -146,7 +146,7 @@ def default_folder() -> Path:
 
 
 def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """Make a server's TLS context. Raises `OSError` or `ssl.SSLError` when the files do not fit."""
+    """Build a server's TLS context. Raises `OSError` or `ssl.SSLError` for bad files."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key)
@@ -161,7 +161,7 @@ class _Signer:
 
 
 def _load_or_make_signer(authority: CertificateAuthority, now: datetime.datetime) -> _Signer:
-    """Load the authority's certificate and key; make them when absent, broken or near the end."""
+    """Load the authority's certificate and key; create them if absent, broken or expiring."""
     try:
         certificate = x509.load_pem_x509_certificate(authority.ca.read_bytes())
         key = serialization.load_pem_private_key(authority.ca_key.read_bytes(), password=None)
@@ -205,7 +205,7 @@ def _issue(
 def _covered_names(
     authority: CertificateAuthority, ca: x509.Certificate, now: datetime.datetime
 ) -> set[str] | None:
-    """Return the names in the present certificate; `None` if it must be replaced anyway."""
+    """Return the names in the server certificate; `None` if it must be replaced anyway."""
     try:
         certificate = x509.load_pem_x509_certificate(authority.certificate.read_bytes())
         key = serialization.load_pem_private_key(authority.key.read_bytes(), password=None)
@@ -237,7 +237,7 @@ def _builder(
     *,
     signs_certificates: bool,
 ) -> x509.CertificateBuilder:
-    """Begin a certificate with what an authority's and a server's have in common."""
+    """Build the common part of an authority's and a server's certificate."""
     usage = x509.KeyUsage(
         digital_signature=True,
         key_cert_sign=signs_certificates,
@@ -286,7 +286,7 @@ def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a whole file or none of it, readable by the user alone (`mkstemp` makes it 0600)."""
+    """Write a file atomically, readable by the user alone (`mkstemp` makes it 0600)."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -299,7 +299,7 @@ def _write(path: Path, content: bytes) -> None:
 
 @contextmanager
 def _lock(folder: Path) -> Iterator[None]:
-    """Admit one process at a time. Where the system has no file locks, renaming has to do."""
+    """Lock a folder against other processes, if the system has file locks."""
     try:
         import fcntl
     except ImportError:

@@ -45,7 +45,7 @@ class ErrorResponse:
 
 
 def error_response(http_status: int, message: str, *details: dict[str, Any]) -> ErrorResponse:
-    """Make an error response; `http_status` is one of `STATUS`."""
+    """Build an error response; `http_status` is one of `STATUS`."""
     error: dict[str, Any] = {
         "code": http_status,
         "message": message,
@@ -57,7 +57,7 @@ def error_response(http_status: int, message: str, *details: dict[str, Any]) -> 
 
 
 def error_info(reason: str) -> dict[str, Any]:
-    """Make a machine-readable reason."""
+    """Build a machine-readable reason, `google.rpc.ErrorInfo`."""
     return {
         "@type": _TYPE + "ErrorInfo",
         "reason": reason,
@@ -67,12 +67,12 @@ def error_info(reason: str) -> dict[str, Any]:
 
 
 def invalid_argument(message: str = close.INVALID_ARGUMENT) -> ErrorResponse:
-    """400: a value is not valid."""
+    """Build a 400 for an invalid value."""
     return error_response(400, message)
 
 
 def bad_request(message: str) -> ErrorResponse:
-    """400: a body is not valid; its details name the fields that lines of the message name."""
+    """Build a 400 for an invalid body; its details name the fields."""
     violations = [
         {"field": line.rpartition(" at '")[2].partition("'")[0], "description": line}
         for line in message.split("\n")
@@ -86,17 +86,17 @@ def bad_request(message: str) -> ErrorResponse:
 
 
 def forbidden(message: str) -> ErrorResponse:
-    """403: the origin, the host or plain text is refused."""
+    """Build a 403 for a refused origin, host or plain-text connection."""
     return error_response(403, message)
 
 
 def unknown_model(name: str, version: str) -> ErrorResponse:
-    """404: `models/{id}` isn't served."""
+    """Build a 404 for a model that is not served."""
     return error_response(404, close.model_not_found(name, version))
 
 
 def unknown_path(path: str) -> ErrorResponse:
-    """404 or 414: nothing is served at the path."""
+    """Build a 404 or 414 for a path at which nothing is served."""
     if len(path) > MAX_PATH:
         return error_response(414, f"The path is longer than {MAX_PATH} characters.")
     if names_interactions(path):
@@ -109,7 +109,7 @@ def unknown_path(path: str) -> ErrorResponse:
 
 
 def quota_exceeded(retry_after_s: int) -> ErrorResponse:
-    """429: a quota is exceeded; retry later."""
+    """Build a 429 for an exceeded quota, with the time to retry."""
     return error_response(
         429,
         close.QUOTA,

@@ -40,7 +40,7 @@ class Component:
 
 @dataclass(slots=True)
 class Readiness:
-    """The parts of a server by name; it is ready when none is starting or failed."""
+    """Readiness of a server: the states of its parts, by name."""
 
     parts: dict[str, Component] = field(default_factory=dict)
     draining: bool = False
@@ -55,7 +55,7 @@ class Readiness:
         )
 
     def report(self) -> Mapping[str, object]:
-        """Make the answer of `/readyz`."""
+        """Build the response of `/readyz`."""
         status = "draining" if self.draining else "ready" if self.ready else "not ready"
         return {
             "status": status,
@@ -127,7 +127,7 @@ class StoreMonitor:
 def health_routes(
     readiness: Readiness, metrics: Metrics, version: str, sessions: Callable[[], int]
 ) -> list[Route]:
-    """Make the routes of health, version and metrics, and of the page at `/`."""
+    """Build the routes of health, version and metrics, and of the page at `/`."""
 
     async def live(_: Request) -> Response:
         return JSONResponse({"status": "alive"})

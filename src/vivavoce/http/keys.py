@@ -23,7 +23,7 @@ from vivavoce.store.port import KeyStore, digest_secret
 log = logging.getLogger(__name__)
 
 KEY_CACHE_S = 2.0
-"""Delay until a key that was added or revoked elsewhere counts here."""
+"""Delay until a key that another process added or revoked takes effect here."""
 
 
 MAX_QUERY_FIELDS = 50
@@ -32,7 +32,10 @@ MAX_QUERY_BYTES = 4096
 
 
 class AuthError(ClientFault):
-    """Refusal of a client, with the same for REST. `is_guess`: it presented a wrong secret."""
+    """Authentication failure, with its close code and REST response.
+
+    `is_guess`: the client presented a wrong secret.
+    """
 
     def __init__(
         self, code: int, reason: str, answer: errors.ErrorResponse, is_guess: bool = False
@@ -43,20 +46,21 @@ class AuthError(ClientFault):
 
 
 def missing_credential() -> AuthError:
-    """Refuse a request without a credential."""
+    """Build the refusal of a request without a credential."""
     return AuthError(POLICY, close.UNREGISTERED, errors.NO_CREDENTIAL)
 
 
 def keys_unavailable() -> AuthError:
-    """Refuse while the keys cannot be read."""
+    """Build the refusal while the keys cannot be read."""
     return AuthError(INTERNAL, close.UNAVAILABLE, errors.UNAVAILABLE)
 
 
 class ApiKeys:
-    """Registry of all keys. `quota` is for configured keys, and for clients where there are none.
+    """Registry of the API keys in the configuration and the store.
 
-    Keys of the store are cached for `KEY_CACHE_S`, and for as long as the store is unavailable. A
-    server that `others` can reach is never open, nor is one whose last key was revoked at runtime.
+    Keys of the store are cached for `KEY_CACHE_S`, and for as long as the store is unavailable.
+    `quota` is for configured keys, and for clients where no key is required. A server that
+    `others` can reach is never open, nor is one whose last key was revoked at runtime.
     """
 
     def __init__(
@@ -112,7 +116,7 @@ class ApiKeys:
         return _principal(record)
 
     async def find_owner(self, id: str) -> Principal | None:
-        """Find the principal whose token acts; `None` if its key is revoked or expired."""
+        """Find the owner of a token; `None` if its key is revoked or expired."""
         for principal in self._configured.values():
             if principal.id == id:
                 return principal

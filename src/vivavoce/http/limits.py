@@ -38,7 +38,7 @@ RESERVED_SHARE = 20
 ADMITTED_MEMORY_S = 600.0
 MAX_ADMITTED_NETWORKS = 10_000
 MAX_FRAMES = 1024
-"""Frames before admission: a setup comes in one, or in a few fragments with a ping between them."""
+"""Frames before admission, at most: a setup is one frame, or few fragments and pings."""
 
 Close = tuple[int, str]
 """A close code and its reason."""
@@ -46,7 +46,7 @@ Close = tuple[int, str]
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Bounds of connections, in seconds and bytes as the names say.
+    """Limits of unauthenticated connections.
 
     `first_message_bytes` is for a connection that is not admitted yet, `waiting_bytes` for all
     such connections together.
@@ -61,7 +61,7 @@ class ConnectionLimits:
 
 
 class ConnectionSlot:
-    """The slot of one open connection."""
+    """Slot of one open connection: its limits until admission."""
 
     def __init__(self, limiter: ConnectionLimiter, network: str) -> None:
         self.network = network
@@ -78,23 +78,23 @@ class ConnectionSlot:
         self._released = False
 
     def attach(self, abort: Callable[[], object]) -> None:
-        """Attach what aborts the connection."""
+        """Attach the function that aborts the connection."""
         self._abort = abort
 
     def admit(self) -> None:
-        """Lift the bounds, once the client is admitted."""
+        """Lift the limits, since the client was admitted."""
         if not (self.admitted or self._released):
             self._limiter.admit(self)
             self.admitted = True
             self.reset_bytes()
 
     def refuse(self, refusal: Close, allowed_bytes: int) -> None:
-        """Allow only so many bytes from now on; `refusal` is how more of them are answered."""
+        """Allow only so many bytes from now on; more of them are answered by `refusal`."""
         self._excess = refusal
         self._allowed_bytes = self.bytes + allowed_bytes
 
     def count_bytes(self, count: int) -> Close | None:
-        """Count bytes that arrived. Returns the close that answers them if they are too many."""
+        """Count received bytes; return the close code and reason if they are too many."""
         if self.admitted or self._released:
             return None
         self.bytes += count
@@ -104,14 +104,14 @@ class ConnectionSlot:
         return None if self._limiter.hold_bytes(self) else (INTERNAL, close.UNAVAILABLE)
 
     def count_frame(self) -> Close | None:
-        """Count a frame that arrived; as `count_bytes`."""
+        """Count a received frame; return as `count_bytes`."""
         if self.admitted:
             return None
         self._frames += 1
         return self._excess if self._frames > MAX_FRAMES else None
 
     def reset_bytes(self) -> None:
-        """Count nothing as buffered any more."""
+        """Reset the count of buffered bytes."""
         self._limiter.waiting_bytes -= self.bytes
         self.bytes = 0
 
@@ -148,7 +148,7 @@ class ConnectionLimiter:
 
     @property
     def taken(self) -> int:
-        """The number of slots taken."""
+        """Number of slots taken."""
         return self._admitted.total() + sum(map(len, self._waiting.values()))
 
     def acquire(self, address: str) -> ConnectionSlot | None:
@@ -172,7 +172,7 @@ class ConnectionLimiter:
         self._remember(slot.network)
 
     def release(self, slot: ConnectionSlot) -> None:
-        """Count `slot` no more."""
+        """Release `slot`."""
         if not slot.admitted:
             self._leave_waiting(slot)
             return
@@ -180,7 +180,7 @@ class ConnectionLimiter:
         self._remember(slot.network)
 
     def hold_bytes(self, slot: ConnectionSlot) -> bool:
-        """Return whether the bytes of `slot` may stay; for them, the largest holder is aborted."""
+        """Return whether `slot` may buffer its bytes; may abort the largest buffer for them."""
         if self.waiting_bytes <= self.limits.waiting_bytes:
             return True
         all_waiting = (each for waiting in self._waiting.values() for each in waiting)
@@ -219,7 +219,7 @@ UNDELAYED_FAILURES = 5
 DELAY_STEP_S = 0.25
 MAX_DELAY_S = 5.0
 RESET_S = 60.0
-"""Without a failure for so long, a network counts from zero again."""
+"""Time without a failure after which a network counts from zero again."""
 
 MAX_DELAYED = 20
 MAX_ADDRESSES = 10_000
@@ -241,7 +241,7 @@ class AuthFailureLimiter:
         self._failures: OrderedDict[str, _Failures] = OrderedDict()
 
     def is_overloaded(self, address: str) -> bool:
-        """Return whether so many failures await their answers that none is examined any more."""
+        """Return whether too many failures await their delayed answers."""
         failures = self._failures.get(client_network(address))
         return failures is not None and failures.waiting >= MAX_DELAYED
 
@@ -268,7 +268,7 @@ class AuthFailureLimiter:
 
 @lru_cache(maxsize=1024)
 def client_network(address: str) -> str:
-    """Return the network that counts for an address: itself, or the /64 of an IPv6 address.
+    """Return the network by which an address is limited: itself, or the /64 in IPv6.
 
     Who has one address of such a /64 has all of them.
     """
@@ -297,7 +297,7 @@ class _Period:
 
 
 class LineRateLimit(logging.Filter):
-    """Pass at most `lines` of the same sentence in `period_s` seconds.
+    """Log filter that passes at most `lines` of the same sentence in `period_s` seconds.
 
     The first line of the next period carries the number that was left out, as `left_out`.
     Sentences are distinguished before arguments are filled in.
@@ -314,7 +314,7 @@ class LineRateLimit(logging.Filter):
         self._periods: dict[str, _Period] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether the line is written."""
+        """Return whether the line is logged."""
         now = self._clock()
         period = self._periods.get(str(record.msg))
         if period is None or now - period.began >= self._period_s:

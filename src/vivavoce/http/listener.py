@@ -35,7 +35,7 @@ from vivavoce.runtime.event_loop import idle_turn
 TLS_RECORD = 0x16
 
 CANCEL_S = 2.0
-"""Time for a task to notice that it was cancelled, before it is abandoned."""
+"""Timeout for a cancelled task to end, before it is abandoned."""
 
 log = logging.getLogger("vivavoce.port")
 
@@ -85,17 +85,17 @@ class Listener:
 
     @property
     def address(self) -> tuple[str, int]:
-        """The address, with the real port if 0 was configured."""
+        """Bound address, with the real port if 0 was configured."""
         return self._address
 
     @property
     def connections(self) -> int:
-        """The number of open connections, including those in a handshake."""
+        """Number of open connections, including those in a handshake."""
         return len(self._state.connections) + len(self._arriving)
 
     @property
     def tasks(self) -> int:
-        """The number of requests and WebSockets being served."""
+        """Number of requests and WebSockets being served."""
         return len(self._state.tasks)
 
     async def start(self) -> None:
@@ -177,7 +177,7 @@ class Listener:
             slot.release()
 
     async def _hand_over(self, connection: socket.socket, slot: ConnectionSlot) -> bool:
-        """Peek at the first byte and hand the socket to uvicorn. Returns whether that worked."""
+        """Peek at the first byte and hand the socket to uvicorn; return whether that worked."""
         loop = asyncio.get_running_loop()
         try:
             connection.setblocking(False)

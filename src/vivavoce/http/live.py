@@ -41,12 +41,12 @@ log = logging.getLogger(__name__)
 ADK = "google-adk/"
 
 MAX_NAME_CHARS = 64
-"""Characters of a name that is logged; a longer one, or no identifier, may be personal."""
+"""Characters of an identifier that is logged; anything else may be personal."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveOptions:
-    """Options of connections. `settings` makes them for a value of `early_turn_complete`."""
+    """Options of Live connections; `settings` builds them for a value of `early_turn_complete`."""
 
     settings: Callable[[bool], SessionSettings] = lambda early: SessionSettings(
         early_turn_complete=early
@@ -59,7 +59,7 @@ class LiveOptions:
 
 
 class LiveEndpoint:
-    """ASGI application of Live WebSockets."""
+    """ASGI application that serves Live WebSockets."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class LiveEndpoint:
         log.info("session ends", extra=_line(connection, **how, quoted=ending.reason))
 
     async def _admit(self, client_info: _ClientInfo, socket: AsgiWebSocket) -> AuthenticatedClient:
-        """Check origin, host and credential. Raises `ClientFault` after the first message."""
+        """Authenticate the client. Raises `ClientFault` after the first message."""
         try:
             self._authenticator.check_origin(client_info.client_request)
             constrained = client_info.path.method == CONSTRAINED
@@ -139,7 +139,7 @@ class LiveEndpoint:
     async def _read(
         self, client_info: _ClientInfo, socket: AsgiWebSocket, client: AuthenticatedClient
     ) -> SessionRequest:
-        """Read the session that the first message asks for. Raises `ClientFault`."""
+        """Read the setup message to a session request. Raises `ClientFault`."""
         try:
             async with asyncio.timeout(self._options.setup_s):
                 frame = await socket.receive()
@@ -183,7 +183,7 @@ class LiveEndpoint:
 
 
 class _ClientInfo:
-    """A client, the path that it requested, and the profile that serves it."""
+    """Log fields of a connection: client, path and profile."""
 
     def __init__(self, path: LivePath, scope: Scope) -> None:
         self.path = path
@@ -194,7 +194,7 @@ class _ClientInfo:
 async def _read_setup(
     dialect: GeminiDialect, frame: bytes | str, client: AuthenticatedClient
 ) -> SessionSetup:
-    """Read the setup, in a thread if it or the setup of a token may be large."""
+    """Parse the setup, in a thread if it or a token's setup may be large."""
     if client.token is None and dialect.is_light(frame):
         return dialect.read_setup(frame)
     return await run_in_decoder(lambda: dialect.read_setup(frame, client.token))

@@ -1,4 +1,4 @@
-"""Build the list of models in the API's form.
+"""List the served models over REST, in the API's form.
 
 Some clients choose a model from it by looking for `bidiGenerateContent` and for "live" in the
 name, so the well-known Live names are listed besides whatever the operator configured.
@@ -30,7 +30,7 @@ KNOWN = (
     "gemini-3.8-live",
     "gemini-3.8-live-extended-thinking",
 )
-"""Live models that clients and tutorials use."""
+"""Live models that clients and tutorials use, listed if every name is served."""
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 1000
@@ -54,7 +54,7 @@ def served_names(configured: Iterable[str]) -> tuple[str, ...]:
 
 
 class ModelList:
-    """The models that are served, by their configured names.
+    """List of the served models.
 
     `window` gives the context window of a model in tokens, by its id. With `*` among the names
     every name is served.
@@ -70,7 +70,7 @@ class ModelList:
     def list_page(
         self, page_size: str = "", page_token: str = ""
     ) -> dict[str, Any] | ErrorResponse:
-        """List a page of models. Sizes and tokens as in the query; an error if one is not valid."""
+        """Build a page of models; an error response for an invalid page size or token."""
         size, start = _whole(page_size), _whole(page_token)
         if size is None:
             return invalid_argument(f"page_size must be a number that is not negative: {page_size}")
@@ -85,7 +85,7 @@ class ModelList:
         return body
 
     def get_model(self, name: str, version: str) -> dict[str, Any] | ErrorResponse:
-        """Get a model by its id, with or without `models/`; an error if it isn't served."""
+        """Build the description of a model; an error response if it isn't served."""
         short = model_id(name)
         if short and (self._any_name or short in self._served):
             return self._body(short)

@@ -21,14 +21,14 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 LOOPBACK_ORIGIN = r"https?://(localhost|[\w-]+\.localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?"
-"""Pages of this machine, for CORS."""
+"""Pattern of origins on this machine, for CORS."""
 
 _LOOPBACK = re.compile(LOOPBACK_ORIGIN)
 
 
 @dataclass(frozen=True, slots=True)
 class RequestOrigin:
-    """The transport and the headers by which a request came. `peer` may be empty."""
+    """Peer address (may be empty), transport and headers of a request."""
 
     secure: bool
     peer: str
@@ -55,7 +55,7 @@ class OriginPolicy:
         self._plain = plain
 
     def find_violation(self, call: RequestOrigin) -> str | None:
-        """Return why a request is refused, with the setting that decides it, or `None`."""
+        """Return the reason to refuse a request, with the deciding setting, or `None`."""
         mine = self._plain == "loopback" and _local(call.peer)
         if not (call.secure or mine or self._plain == "anywhere"):
             return "Plain text is not taken from here: use wss:// or https://."
@@ -82,7 +82,7 @@ class OriginPolicy:
 
 
 def _local(peer: str) -> bool:
-    """Return whether the peer is this machine, as that of a Unix socket is."""
+    """Return whether the peer is this machine, also through a Unix socket."""
     address = _address(peer)
     if address is None:
         return not peer

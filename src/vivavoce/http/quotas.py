@@ -26,10 +26,10 @@ log = logging.getLogger(__name__)
 
 FLUSH_S = 3.0
 SLOT_LEASE_S = 15.0
-"""How long a session is counted for a process that does not renew it."""
+"""Lease of a counted session, which its process renews."""
 
 BURST_S = 2.0
-"""Messages of so many seconds may come at once."""
+"""Messages that may come at once, in seconds of the allowed rate."""
 
 DAY_S = 86_400.0
 
@@ -37,7 +37,7 @@ AUDIO, CALLS = "audio", "calls"
 
 
 def exceeded() -> ClientFault:
-    """Refuse what exceeds a quota."""
+    """Build the refusal for an exceeded quota."""
     return ClientFault(INTERNAL, close.QUOTA)
 
 
@@ -46,7 +46,7 @@ def _nothing() -> None:
 
 
 class UsageMeter:
-    """Meter of one connection's usage; `on_exceeded` is called when the day's quota is spent."""
+    """Meter of one connection's usage; calls `on_exceeded` when the daily quota is spent."""
 
     def __init__(self, account: _Account, holder: str) -> None:
         self._account = account
@@ -54,11 +54,11 @@ class UsageMeter:
         self.on_exceeded: Callable[[], None] = _nothing
 
     def count_message(self) -> None:
-        """Count a message of the client. Raises `ClientFault` where they come too fast."""
+        """Count a message of the client. Raises `ClientFault` if they come too fast."""
         self._account.count_message()
 
     def count_audio(self, seconds: float) -> None:
-        """Count seconds of audio, of the user or of the model."""
+        """Count seconds of audio, received or sent."""
         self._account.taken[AUDIO] += seconds
 
     def count_tool_calls(self, count: int) -> None:
@@ -68,7 +68,7 @@ class UsageMeter:
 
 @dataclass(slots=True)
 class _Account:
-    """The sessions of one principal in this process, and their usage not yet in the store."""
+    """Account of one principal: sessions in this process, and usage not yet in the store."""
 
     principal: Principal
     clock: Callable[[], float]
@@ -76,11 +76,11 @@ class _Account:
     taken: dict[str, float] = field(default_factory=lambda: {AUDIO: 0.0, CALLS: 0.0})
     messages: TokenBucket | None = None
     rate: float = 0.0
-    """Messages a second for which `messages` was made."""
+    """Rate for which the bucket `messages` was built."""
 
     @property
     def limits(self) -> dict[str, float]:
-        """The limits of a day, in seconds and calls; without a limit there is no entry."""
+        """Daily limits in seconds of audio and calls, without entries for unlimited ones."""
         quota = self.principal.quota
         limits = {AUDIO: quota.audio_minutes * 60, CALLS: float(quota.tool_calls)}
         return {what: limit for what, limit in limits.items() if limit > 0}
@@ -109,16 +109,16 @@ class Quotas:
         self._flushing = PeriodicTask("quotas", FLUSH_S, self.flush)
 
     def start(self) -> None:
-        """Start adding up usage."""
+        """Start writing usage to the store periodically."""
         self._flushing.start()
 
     async def aclose(self) -> None:
-        """Add up what is left, and stop."""
+        """Write the remaining usage to the store, and stop."""
         await self._flushing.aclose()
         await self.flush()
 
     async def admit_session(self, principal: Principal, holder: str) -> UsageMeter:
-        """Admit one more session. Raises `ClientFault` where the quota is spent."""
+        """Admit one more session of a principal. Raises `ClientFault` if its quota is spent."""
         account = self._accounts.setdefault(principal.id, _Account(principal, self._clock))
         account.principal = principal  # limits may have been changed meanwhile
         meter = account.meters[holder] = UsageMeter(account, holder)
@@ -136,7 +136,7 @@ class Quotas:
         return meter
 
     async def release_session(self, principal: Principal, meter: UsageMeter) -> None:
-        """Release a session that is over."""
+        """Release an ended session."""
         meter.on_exceeded = _nothing  # which refers to the connection, and that to the meter
         account = self._accounts.get(principal.id)
         if account is None:
@@ -152,7 +152,7 @@ class Quotas:
             self._accounts.pop(principal.id, None)
 
     async def flush(self) -> None:
-        """Add up usage, renew the sessions, and notify those over their quota."""
+        """Write usage to the store, renew sessions, and notify those over their quota."""
         for account in tuple(self._accounts.values()):
             try:
                 for holder in tuple(account.meters):
@@ -174,7 +174,7 @@ class Quotas:
         return await self._store.acquire_slot(principal.id, holder, limit, now, now + SLOT_LEASE_S)
 
     async def _add(self, account: _Account) -> bool:
-        """Add to the day's sums; return whether one exceeds its limit."""
+        """Add usage to the daily totals; return whether one exceeds its limit."""
         over = False
         for what, limit in account.limits.items():
             amount, account.taken[what] = account.taken[what], 0.0
@@ -187,7 +187,7 @@ class Quotas:
         return over
 
     async def _spent(self, account: _Account) -> bool:
-        """Return whether a quota of the day is spent."""
+        """Return whether a daily quota is spent."""
         for what, limit in account.limits.items():
             if await self._count(account, what, 0.0) >= limit:
                 return True

@@ -1,4 +1,4 @@
-"""Create ephemeral tokens over REST, and use them to open sessions.
+"""Create ephemeral tokens over REST, and claim their uses when sessions open.
 
 A token is found before the setup is read, because it may replace parts of it; a use is taken only
 once nothing else can refuse the session, so that a mistake costs none.
@@ -45,7 +45,7 @@ class TokenService:
     async def create_token(
         self, body: bytes, owner: Principal
     ) -> dict[str, Any] | errors.ErrorResponse:
-        """Make the token that a request's body describes, and its response."""
+        """Create the token that a request's body describes; return the response."""
         secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
         try:
             read = partial(
@@ -67,7 +67,7 @@ class TokenService:
         return token_body(secret, record)
 
     async def find_token(self, secret: str) -> FoundToken | None:
-        """Find a token, even a used or expired one, or `None`. Raises `ClientFault`."""
+        """Find a token, even one used up or expired. Raises `ClientFault`."""
         try:
             record = await self._store.find_token(digest_secret(secret), self._now())
         except StoreError as error:
@@ -76,7 +76,7 @@ class TokenService:
         return None if record is None else FoundToken(record)
 
     async def claim_token(self, token: FoundToken, resuming: bool) -> float:
-        """Take a use, unless a session is resumed; return the seconds until the token ends.
+        """Claim a use, unless a session is resumed; return the seconds until the token expires.
 
         Raises `ClientFault` with the service's code and sentence.
         """

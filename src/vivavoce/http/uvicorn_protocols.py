@@ -27,13 +27,13 @@ from vivavoce.http.websocket import ADMISSION, ADMIT, REFUSE, Message, Send
 from vivavoce.protocol import close
 
 READ_BYTES = 2 * 1024
-"""Read at a time: 340 of the smallest frames, or chunks of HTTP, take a few milliseconds."""
+"""Bytes read at a time: 340 of the smallest frames or HTTP chunks take a few milliseconds."""
 
 LARGE_READ_BYTES = 64 * 1024
-"""Read at a time within a large frame, which needs no parsing."""
+"""Bytes read at a time within a large frame, which needs no parsing."""
 
 LARGE_MESSAGE_BYTES = 256 * 1024
-"""Larger messages are joined in a worker thread; UTF-8 was validated on arrival."""
+"""Size above which messages are joined in a thread; UTF-8 was validated on arrival."""
 
 WRITE_BYTES = 64 * 1024
 """Unsent bytes beyond which a writer waits."""
@@ -82,7 +82,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
         self.pace = ReadPace(self.loop, READ_BYTES)
 
     def _split_large_frames(self) -> FrameSplitter:
-        """Have the parser read from a splitter."""
+        """Let the parser read from a `FrameSplitter`."""
         self.conn.parser.close()
         self.conn.reader = splitter = FrameSplitter(self.config.ws_max_size)
         self.conn.parser = self.conn.parse()
@@ -118,7 +118,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
             extensions[ADMISSION] = {}
 
     def _begin(self, request: bytes) -> None:
-        """Read the request, which uvicorn hands over complete."""
+        """Process the upgrade request, which uvicorn hands over complete."""
         super().data_received(request)
         if not self.handshake_initiated:
             fault = self.conn.handshake_exc
@@ -228,7 +228,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
         super().handle_bytes(event)
 
     def _is_text(self, event: Frame) -> bool:
-        """Check that a text frame is UTF-8; fail the connection if not. Returns whether it is."""
+        """Check that a text frame is UTF-8, else fail the connection; return whether it is."""
         try:
             if self._utf8 is not None:
                 self._utf8.decode(event.data, event.fin)
@@ -250,7 +250,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
             super().handle_pong(event)
 
     def _counts_frame(self) -> bool:
-        """Count a frame before admission; fail the connection if there are too many."""
+        """Count a frame before admission; fail the connection if they are too many."""
         if self.lingering:
             return False
         if (excess := self.slot.count_frame()) is None:
@@ -313,7 +313,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
         super().handle_close(event)
 
     def _answers(self) -> list[bytes]:
-        """Return the frames with which the library answers the client's.
+        """Return the frames with which the library answers the client's, such as pongs.
 
         A close frame without a code is answered with 1000, and not with its like: some clients
         take every other end for a fault.
@@ -332,7 +332,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
         self._drop_unfinished()
 
     def _fail(self, code: int, reason: str) -> None:
-        """Close with a fault of the client, and discard what it still sends."""
+        """Close the connection for a fault of the client, and discard further input."""
         self.conn.fail(code, close.cut_reason(reason))
         self.handle_parser_exception()
 
@@ -360,7 +360,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
         self._drop_unfinished()
 
     def _drop_unfinished(self) -> None:
-        """Free what was read of a message, and what refers to the connection that refers to it."""
+        """Free an unfinished message, and references in a cycle with the connection."""
         self.frames = []
         self.conn.parser.close()
         self.conn.parser_exc = self.conn.handshake_exc = None
@@ -368,7 +368,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
 
 
 REQUEST_S = 0.0003
-"""Time of the event loop that one request is assumed to take."""
+"""Estimated event-loop time of one request."""
 
 MAX_HEADERS = 128
 """Headers of one request; as many as `websockets` accepts."""
@@ -381,7 +381,7 @@ UNREAD_BODY_BYTES = 64 * 1024
 
 
 class HttpConnection(H11Protocol, BoundedProtocol):
-    """uvicorn's HTTP/1.1, with bounds on the time and the pieces in which a request arrives.
+    """uvicorn's HTTP/1.1 protocol with limits on the time and size of a request.
 
     Every request has to be complete within `request_s`. A head of too many lines is refused, and
     so is a body in tiny chunks. When an answer begins before a large body is read, the answer says
@@ -401,7 +401,7 @@ class HttpConnection(H11Protocol, BoundedProtocol):
 
     @property
     def app(self) -> Any:
-        """The application, whose answers pass through `_answer`."""
+        """ASGI application, called through `_answer`."""
         return self._answer
 
     @app.setter
@@ -449,7 +449,7 @@ class HttpConnection(H11Protocol, BoundedProtocol):
         return bool(chunked) and self.conn.their_state is h11.SEND_BODY
 
     async def _answer(self, scope: Any, receive: Any, send: Send) -> None:
-        """Call the application. Its answer closes the connection if a large body is left unread."""
+        """Call the application; close the connection after its answer if a large body is unread."""
         self.slot.requested = True
         self._overhead = 0
         if wait_s := self.pace.count_work(REQUEST_S):

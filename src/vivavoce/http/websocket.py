@@ -15,7 +15,7 @@ Send = Callable[[Message], Awaitable[None]]
 Scope = MutableMapping[str, Any]
 
 CLOSE_TIMEOUT_S = 2.0
-"""How long a close may wait behind unread output before the connection is aborted."""
+"""Timeout of a close behind unread output, before the connection is aborted."""
 
 ABNORMAL = 1006
 
@@ -29,7 +29,7 @@ REFUSE = "vivavoce.refuse"
 
 
 class AsgiWebSocket:
-    """One accepted WebSocket. `text` sends text frames instead of binary ones.
+    """ASGI WebSocket as a transport; `text` sends text frames instead of binary ones.
 
     `admission`: the server behind `send` has the extension `ADMISSION`.
     """
@@ -46,7 +46,7 @@ class AsgiWebSocket:
         """The close code of either side; `None` while it is open."""
 
     async def accept(self) -> None:
-        """Accept the upgrade. Raises `Disconnected`."""
+        """Accept the WebSocket upgrade. Raises `Disconnected`."""
         await self._receive()
         accept: Message = {"type": "websocket.accept"}
         if self._admission:
@@ -54,7 +54,7 @@ class AsgiWebSocket:
         await self._put(accept)
 
     async def admit(self) -> None:
-        """Lift the bounds on what the client may send. Raises `Disconnected`."""
+        """Lift the limits on input before admission. Raises `Disconnected`."""
         if self._admission:
             await self._put({"type": ADMIT})
 
@@ -64,7 +64,7 @@ class AsgiWebSocket:
             await self._put({"type": REFUSE, "code": code, "reason": reason})
 
     def put_back(self, frame: bytes) -> None:
-        """Put back a frame, to be received next."""
+        """Push back a frame, to be received next."""
         self._put_back.append(frame)
 
     async def receive(self) -> bytes | str:

@@ -1,4 +1,4 @@
-"""Read requests for ephemeral tokens, and apply what a token locks of a setup.
+"""Parse requests for ephemeral tokens, and apply a token's locked fields to a setup.
 
 A path of a field mask names a field of `setup` by proto names, as deep as objects go: what is
 repeated or free in form is locked as a whole. SDKs spell paths in camelCase, snake_case and both
@@ -50,7 +50,7 @@ _WRAPPERS = ("authToken", "auth_token")
 
 
 class AuthToken(Wire):
-    """The resource as clients write it. `name` is the server's to give."""
+    """Wire model of the token resource; the server assigns `name`."""
 
     name: str = ""
     uses: Int32 | None = None
@@ -63,7 +63,7 @@ class AuthToken(Wire):
 def read_token_request(
     body: bytes, now: float, *, strict: bool, digest: str, owner: str
 ) -> TokenRecord:
-    """Read the token that a request's body asks for. Raises `ClientFault`.
+    """Parse the body of a token request. Raises `ClientFault`.
 
     Unknown names are refused; those within the bound setup only when `strict`, as in a session.
     """
@@ -100,14 +100,14 @@ def read_token_request(
 
 
 def read_bound_setup(setup: bytes) -> Setup | None:
-    """Read the setup that is bound to a token; it was checked when the token was made."""
+    """Parse the setup that is bound to a token; it was validated when the token was created."""
     if not setup:
         return None
     return read_model(Setup, orjson.loads(setup), LENIENT)
 
 
 def token_body(secret: str, token: TokenRecord) -> dict[str, Any]:
-    """Make the answer to a token request. Newer SDKs read more of it than `name`."""
+    """Build the response to a token request. Newer SDKs read more of it than `name`."""
     return {
         "name": secret,
         "expireTime": _rfc3339(token.expires),
@@ -117,7 +117,7 @@ def token_body(secret: str, token: TokenRecord) -> dict[str, Any]:
 
 
 def _check(setup: Any, *, strict: bool) -> None:
-    """Raise for a setup that no session could begin with; only its model may be left open."""
+    """Validate the setup of a token; only its model may be absent. Raises `ClientFault`."""
     reading = Reading(strict)
     wire = read_model(Setup, setup, reading, SETUP)
     model = wire.model or "models/any"
@@ -150,7 +150,7 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class FoundToken:
-    """A token that a client presents, and its effect on the client's setup."""
+    """Token that a client presents, with the setup that it locks."""
 
     record: TokenRecord
 
@@ -168,12 +168,12 @@ class FoundToken:
 
     @property
     def replaces_setup(self) -> bool:
-        """True if nothing of the client's setup counts."""
+        """True if the token's setup replaces the client's entirely."""
         return bool(self.record.setup) and self.record.mask is None
 
 
 def mask_paths(mask: str) -> tuple[str, ...]:
-    """Read the paths of a `fieldMask`, in proto names, each once. Raises `ClientFault`.
+    """Parse the paths of a `fieldMask` to proto names, each once. Raises `ClientFault`.
 
     An empty mask has none, and is not the same as no mask.
     """
@@ -184,12 +184,12 @@ def mask_paths(mask: str) -> tuple[str, ...]:
 
 
 def invalid_mask() -> ClientFault:
-    """Make the refusal of a mask that names what a setup does not have."""
+    """Build the refusal of a mask that names an unknown field of the setup."""
     return close.invalid("field_mask is invalid")
 
 
 def constrain_setup(client: Setup, bound: Setup | None, mask: tuple[str, ...] | None) -> Setup:
-    """Apply a token to a client's setup: locked fields are the token's, the others the client's.
+    """Merge a token's setup into a client's: locked fields are the token's.
 
     Without a mask the token's setup, if it has one, is all that counts, but for a model that it
     leaves open. With one, every masked field is the token's, also where it has none. A resumption
@@ -234,7 +234,7 @@ def _walked(kind: type[Wire], segments: list[str]) -> Path | None:
 
 
 def _held_whole(kind: type[Wire], attribute: str) -> bool:
-    """Return whether a field is repeated or free in form, and so locked as a whole."""
+    """Return whether a field is repeated or free-form, and so locked as a whole."""
     return any(
         choice is Any or get_origin(choice) in (list, dict) or choice is dict
         for choice in field_types(kind, attribute)

@@ -1,4 +1,4 @@
-"""Base of the wire models: read JSON objects with their spellings, absent fields and faults.
+"""Base of the wire models: parse JSON objects in all spellings, strictly or leniently.
 
 Proto-JSON accepts every field under its camelCase and its snake_case name, at every depth,
 mixed freely. `Wire` respells by walking the models, never by converting keys blindly, so that
@@ -39,11 +39,11 @@ from vivavoce.protocol import close
 from vivavoce.protocol.json_frames import LongBase64, decode_base64
 
 OnUnknown = Callable[[str, str], None]
-"""Called with the path of an object and an unknown name in it."""
+"""Callback for an unknown field: the path of the object, and the field's name."""
 
 
 class OnMismatch(Protocol):
-    """Called about something that is read otherwise than the protocol spells it.
+    """Callback for input that is normalized: accepted in another form than the protocol's.
 
     `sentence` leaves out what may be words; `quoted` is that text, for a personal field of the log.
     """
@@ -52,12 +52,12 @@ class OnMismatch(Protocol):
 
 
 def ignore(*_: str, quoted: str = "") -> None:
-    """Ignore what is reported."""
+    """Ignore a report."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The manner in which messages are read, and the callbacks for what is irregular in them.
+    """Parser options: strict or lenient, and callbacks for irregular input.
 
     A strict reader refuses what the real service refuses. A lenient one skips unknown names, and
     reads much else than the protocol documents. `enterprise` is the dialect of
@@ -80,7 +80,7 @@ LENIENT = Reading()
 
 
 def reading_of(info: ValidationInfo) -> Reading:
-    """Return the `Reading` of the validation in progress."""
+    """Return the parser options of the validation in progress."""
     reading: Reading = info.context["reading"] if info.context else LENIENT
     return reading
 
@@ -90,13 +90,13 @@ def reading_of(info: ValidationInfo) -> Reading:
 T = TypeVar("T")
 
 MAX_OBJECTS = 5_000
-"""Turns, parts, functions and other objects of the protocol's own in one message. One takes some
+"""Turns, parts, functions and other protocol objects in one message, at most. One takes some
 30 us to read; those within the user's own JSON take nearly nothing, and are not counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotServed:
-    """Metadata of the annotation of a field that has no effect here.
+    """Annotation of a field that this server accepts without effect.
 
     False values ask for nothing, and neither do those in `harmless`; an empty object does, unless
     `needs_content`. `in_live` is false where the documentation excludes the field from Live
@@ -109,7 +109,7 @@ class NotServed:
     by_tools: bool = False
 
     def is_asked(self, value: object) -> bool:
-        """Return whether a value of the field asks for anything."""
+        """Return whether a value of the field requests anything."""
         asks = bool(value) or (isinstance(value, dict) and not self.needs_content)
         return asks and not (isinstance(value, str | int) and value in self.harmless)
 
@@ -119,12 +119,12 @@ NOT_IN_LIVE = NotServed(in_live=False)
 
 
 class Wire(BaseModel):
-    """The base of every wire model. A model's fields carry the proto names."""
+    """Base of all wire models, whose fields carry the proto names."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     GATHERS: ClassVar[bool] = True
-    """True if its fields are looked for in other objects when lenient."""
+    """True if misplaced fields of the model are searched for when lenient."""
 
     LENIENT_ONLY: ClassVar[frozenset[str]] = frozenset()
     """Fields that the protocol doesn't have, but that are read when lenient."""
@@ -157,7 +157,7 @@ class Wire(BaseModel):
 
     @classmethod
     def respell(cls, value: dict[str, Any], strict: bool) -> dict[str, Any]:
-        """Return the object with known fields under their proto names, and without nulls."""
+        """Return the object with known fields renamed to their proto names, and without nulls."""
         known = spellings(cls)
         fields: dict[str, Any] = {}
         for key, item in value.items():
@@ -174,17 +174,17 @@ class Wire(BaseModel):
 
     @classmethod
     def reads(cls, key: str) -> bool:
-        """Return whether the model reads this key, by its name or when it is lifted."""
+        """Return whether the model accepts this key, as a field or for `lift`."""
         return key in spellings(cls)
 
     @classmethod
     def lift(cls, value: Any) -> Any:
-        """Make an object of something simpler that clients send in its place; lenient only."""
+        """Convert a simpler value that clients send into an object; lenient only."""
         return value
 
     @classmethod
     def adjust(cls, fields: dict[str, Any], report: OnMismatch) -> dict[str, Any]:
-        """Move what clients misplace; lenient only. `fields` may be changed."""
+        """Move misplaced fields of `fields`, in place; lenient only."""
         return fields
 
 
@@ -208,7 +208,7 @@ def attribute_of(kind: type[Wire], name: str) -> str:
 
 
 def object_of(kind: type[Wire], attribute: str) -> type[Wire] | None:
-    """Return the model of a field that is one object; `None` for anything else."""
+    """Return the model of a field that holds one object; `None` for other fields."""
     for choice in field_types(kind, attribute):
         if isinstance(choice, type) and issubclass(choice, Wire):
             return choice
@@ -234,7 +234,7 @@ Reading stops at the first fault, so that a million bad entries make no million 
 
 @cache
 def not_served(model: type[Wire]) -> dict[str, NotServed]:
-    """Map the attributes of a model that are not served to their marks."""
+    """Map the attributes of a model that are not served to their annotations."""
     return {
         name: mark
         for name, field in model.model_fields.items()
@@ -244,7 +244,7 @@ def not_served(model: type[Wire]) -> dict[str, NotServed]:
 
 
 def unserved_fields(node: Wire, path: str = "") -> Iterator[tuple[str, NotServed]]:
-    """Yield the path and the mark of every field below a model that asks for what is not served.
+    """Yield the path and annotation of every set field that is not served, below a model.
 
     A path is in proto names and without indexes, so that a field has one, however often it is set.
     """
@@ -291,7 +291,7 @@ MAX_SENTENCES = 8
 
 
 def read_model(kind: type[W], payload: Any, reading: Reading, root: str = "") -> W:
-    """Read the model that a JSON object spells. Raises `ClientFault` with the path of the error.
+    """Parse a JSON object to a model. Raises `ClientFault` with the path of the error.
 
     Paths begin with `root`, where the object has a name of its own.
     """
@@ -339,13 +339,13 @@ def _fault(error: ErrorDetails, root: str) -> ClientFault:
 
 
 def spell_path(location: tuple[int | str, ...]) -> str:
-    """Spell a pydantic location as a proto path: `setup.tools[0].function_declarations[1]`."""
+    """Convert a pydantic location to a proto path: `setup.tools[0].function_declarations[1]`."""
     steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
     return "".join(steps).removeprefix(".")
 
 
 def quote_value(value: object) -> str:
-    """Quote a value for a close reason: as JSON, shortened."""
+    """Format a value for a close reason: as JSON, shortened."""
     text = orjson.dumps(value, default=str).decode()
     return text if len(text) <= 40 else text[:40] + "…"
 
@@ -354,7 +354,7 @@ def quote_value(value: object) -> str:
 
 
 def wrong_value(kind: str) -> PydanticCustomError:
-    """Make the error for a value that is no `kind` (a proto type name)."""
+    """Build the error for a value that is no `kind` (a proto type name)."""
     return PydanticCustomError("wire_value", "{kind}", {"kind": kind})
 
 
@@ -363,7 +363,7 @@ _FRACTION = re.compile(r"[.eE]")
 
 
 def read_number(value: Any, kind: str) -> float | int:
-    """Read a finite number, also from a numeral in a string. Raises `wrong_value(kind)`."""
+    """Parse a finite number, also from a string. Raises `wrong_value(kind)`."""
     if isinstance(value, str) and _NUMERAL.fullmatch(value):
         value = float(value) if _FRACTION.search(value) else int(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -372,7 +372,7 @@ def read_number(value: Any, kind: str) -> float | int:
 
 
 def read_integer(value: Any, bits: int) -> int:
-    """Read a whole number of so many bits, also from a string or a float. Raises `wrong_value`."""
+    """Parse an integer of `bits` bits, also from a string or a float. Raises `wrong_value`."""
     read = read_number(value, f"TYPE_INT{bits}")
     if read != int(read) or not -(1 << (bits - 1)) <= read < 1 << (bits - 1):
         raise wrong_value(f"TYPE_INT{bits}")
@@ -430,7 +430,7 @@ Timestamp = Annotated[datetime, BeforeValidator(_timestamp)]
 
 
 class EnumNames:
-    """The names of an enum in the order of their proto numbers, from 0 (unspecified).
+    """Enum of the API: its names in the order of their proto numbers, from 0 (unspecified).
 
     A value is a name in any case, with or without `prefix`, or a number. It is read as the name
     without the prefix; unspecified is `""`, and so is an unknown value unless the reader is strict.
@@ -452,7 +452,7 @@ class EnumNames:
         return None
 
     def read(self, value: Any, info: ValidationInfo) -> str:
-        """Read a name, as a pydantic validator. Raises `wrong_value`."""
+        """Parse a name, as a pydantic validator. Raises `wrong_value`."""
         name = self.find(value)
         if name is not None:
             return name

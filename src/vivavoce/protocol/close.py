@@ -1,4 +1,4 @@
-"""Build refusals: close codes and the exact sentences of the service.
+"""Close codes and reasons of refusals, in the exact sentences of the Live API.
 
 There is no error message in the protocol: every refusal is a WebSocket close frame, and its
 reason is the only diagnostic that a client ever shows. The sentences are Google's where they
@@ -10,7 +10,7 @@ from __future__ import annotations
 from vivavoce.errors import INVALID, POLICY, TOO_BIG, ClientFault
 
 MAX_REASON_BYTES = 123
-"""What a WebSocket close frame can hold."""
+"""Bytes of the reason in a WebSocket close frame, at most."""
 
 MAX_MODEL_BYTES = 48
 """Bytes of a model's name that leave room for the rest of the sentence."""
@@ -37,19 +37,19 @@ NOT_UTF8 = "Invalid UTF-8 in a text message."
 
 
 def cut_reason(reason: str) -> str:
-    """Cut a reason to what a close frame can hold, on a character boundary."""
+    """Truncate a reason to fit a close frame, on a character boundary."""
     encoded = reason.encode("utf-8", "replace")
     return encoded[:MAX_REASON_BYTES].decode("utf-8", "ignore")
 
 
 def unknown_model(name: str, version: str) -> ClientFault:
-    """Refuse a model that is not served. `name` is resolved, `version` from the path."""
+    """Build the refusal of an unknown model. `name` is resolved, `version` from the path."""
     short = name if name.startswith(("models/", "tunedModels/")) else f"models/{name}"
     return ClientFault(POLICY, model_not_found(short, version), "The model is not served.")
 
 
 def model_not_found(name: str, version: str) -> str:
-    """Phrase that a model is not served, for REST and close frames alike."""
+    """Return the sentence for an unknown model, for REST and close frames alike."""
     return (
         f"{name} is not found for API version {version or 'v1beta'}, or is not supported for "
         "bidiGenerateContent. Call ModelService.ListModels to see the list of available models "
@@ -58,7 +58,7 @@ def model_not_found(name: str, version: str) -> str:
 
 
 def unknown_publisher_model(name: str) -> ClientFault:
-    """Refuse a model on the enterprise path, whose sentence differs."""
+    """Build the refusal of an unknown model on the enterprise path, whose sentence differs."""
     return ClientFault(
         POLICY,
         f"Publisher Model `{name}` was not found or your project does not have access to it.",
@@ -67,18 +67,18 @@ def unknown_publisher_model(name: str) -> ClientFault:
 
 
 def unknown_name(name: str, path: str) -> str:
-    """Phrase that the object at `path` ("" is the message) has no such field."""
+    """Return the sentence for an unknown field of the object at `path` ("" is the message)."""
     where = f" at '{path}'" if path else ""
     return f'Invalid JSON payload received. Unknown name "{name}"{where}: Cannot find field.'
 
 
 def field_not_served(path: str) -> ClientFault:
-    """Refuse a field of the protocol that has no effect here."""
+    """Build the refusal of a protocol field that has no effect here."""
     return ClientFault(POLICY, f"'{path}' is not served here: leave it out.")
 
 
 def translation_not_served() -> ClientFault:
-    """Refuse a session of live translation."""
+    """Build the refusal of a live translation session."""
     return ClientFault(
         POLICY,
         "Live translation is not served here: leave out translation_config and name a model that "
@@ -87,7 +87,7 @@ def translation_not_served() -> ClientFault:
 
 
 def model_not_served(name: str, does: str) -> ClientFault:
-    """Refuse a model that does not converse; `does` says what it does instead."""
+    """Build the refusal of a model without conversations; `does` is its task."""
     return ClientFault(
         POLICY,
         f"{name[:MAX_MODEL_BYTES]} only {does}, which is not served here: name a model that "
@@ -96,17 +96,17 @@ def model_not_served(name: str, does: str) -> ClientFault:
 
 
 def unknown_field(name: str, path: str) -> ClientFault:
-    """Refuse a field that does not exist in the object at `path`."""
+    """Build the refusal of an unknown field in the object at `path`."""
     return ClientFault(INVALID, unknown_name(name, path), unknown_name("…", path))
 
 
 def not_served() -> ClientFault:
-    """Refuse a tool of the protocol that no engine here provides."""
+    """Build the refusal of a built-in tool that no engine here provides."""
     return ClientFault(POLICY, NOT_SUPPORTED)
 
 
 def unsupported_modalities(modalities: str) -> ClientFault:
-    """Refuse a combination of response modalities."""
+    """Build the refusal of a combination of response modalities."""
     return ClientFault(
         INVALID,
         f"The requested combination of response modalities ({modalities}) is not supported by "
@@ -115,12 +115,12 @@ def unsupported_modalities(modalities: str) -> ClientFault:
 
 
 def invalid_argument() -> ClientFault:
-    """Refuse generically, where the real service is no more specific."""
+    """Build the generic refusal, used where the Live API is no more specific."""
     return ClientFault(INVALID, INVALID_ARGUMENT)
 
 
 def invalid(reason: str, *quoted: str) -> ClientFault:
-    """Refuse with a sentence of its own.
+    """Build a refusal of invalid input with a sentence of its own.
 
     `quoted` fills its `{}` with what the client sent, which the log leaves out.
     """
@@ -130,16 +130,16 @@ def invalid(reason: str, *quoted: str) -> ClientFault:
 
 
 def too_big(problem: str) -> ClientFault:
-    """Refuse a message that holds too much."""
+    """Build the refusal of a message that is too large."""
     return ClientFault(TOO_BIG, f"{MESSAGE_TOO_BIG}: {problem}")
 
 
 def malformed(problem: str) -> ClientFault:
-    """Refuse a frame that is not the JSON that the protocol asks for."""
+    """Build the refusal of a frame that is not a JSON object."""
     return ClientFault(INVALID, f"Invalid JSON payload received. {problem}")
 
 
 def invalid_value(path: str, kind: str, value: str) -> ClientFault:
-    """Refuse a value of a wrong type; `kind` is a proto type name, `value` already short."""
+    """Build the refusal of a value of a wrong type; `kind` is a proto type name."""
     where = f"Invalid value at '{path}' ({kind})"
     return ClientFault(INVALID, f"{where}, {value}", where)

@@ -43,7 +43,7 @@ from vivavoce.protocol.base import (
 
 
 class Blob(Wire):
-    """Bytes with a MIME type."""
+    """Wire model of bytes with a MIME type."""
 
     mime_type: str = ""
     data: Bytes = b""
@@ -51,7 +51,7 @@ class Blob(Wire):
 
 
 class FileData(Wire):
-    """A file by its address."""
+    """Wire model of a file by its URI."""
 
     file_uri: str = ""
     mime_type: str = ""
@@ -59,7 +59,7 @@ class FileData(Wire):
 
 
 class FunctionCall(Wire):
-    """A call in history."""
+    """Wire model of a function call in history."""
 
     id: str = ""
     name: str = ""
@@ -67,14 +67,14 @@ class FunctionCall(Wire):
 
 
 class FunctionResponsePart(Wire):
-    """A medium that belongs to a result."""
+    """Wire model of media that belong to a function's result."""
 
     inline_data: Blob | None = None
     file_data: FileData | None = None
 
 
 class FunctionResponse(Wire):
-    """The answer to a call. `response` is the user's own JSON, `scheduling` may hide in it."""
+    """Wire model of a function's result; `response` is the client's own JSON."""
 
     id: str = ""
     name: str = ""
@@ -88,7 +88,7 @@ class FunctionResponse(Wire):
 
     @classmethod
     def adjust(cls, fields: dict[str, Any], report: OnMismatch) -> dict[str, Any]:
-        """Make an object of a result that is none, or that stands beside `response`."""
+        """Wrap a result that is no object, or that is not in `response`, in an object."""
         if (other := next((key for key in cls.IDS if key in fields), None)) and "id" not in fields:
             report(f"the id of a call is read from {other}")
             fields["id"] = fields.pop(other)
@@ -104,7 +104,7 @@ class FunctionResponse(Wire):
 
 
 class ExecutableCode(Wire):
-    """Code that a built-in tool ran."""
+    """Wire model of code that a built-in tool ran."""
 
     id: str = ""
     language: Annotated[str, BeforeValidator(LANGUAGE.read)] = ""
@@ -112,7 +112,7 @@ class ExecutableCode(Wire):
 
 
 class CodeExecutionResult(Wire):
-    """The output of such code."""
+    """Wire model of the output of such code."""
 
     id: str = ""
     outcome: Annotated[str, BeforeValidator(OUTCOME.read)] = ""
@@ -120,11 +120,11 @@ class CodeExecutionResult(Wire):
 
 
 Ignored = dict[str, Any]
-"""An object that is accepted and not looked into."""
+"""Object that is accepted and ignored."""
 
 
 class Part(Wire):
-    """One piece of a content; at most one of the data fields is set."""
+    """Wire model of a part of a content; at most one of the data fields is set."""
 
     text: str | None = None
     thought: Flag = False
@@ -153,7 +153,7 @@ class Part(Wire):
 
 
 class Content(Wire):
-    """One contribution; when lenient also a plain string, a list of parts, or a part."""
+    """Wire model of a contribution; when lenient also a string, a list of parts, or a part."""
 
     role: str = ""
     parts: Repeated[Part] = Field(default_factory=list)
@@ -184,7 +184,7 @@ OTHER_AUDIO_TYPES = WAV_TYPES | {
     "audio/raw", "audio/x-raw", "audio/lpcm", "audio/x-lpcm", "audio/s16le",
     "audio/linear16", "audio/x-linear16", "audio/x-l16", "audio/pcm16",
 }  # fmt: skip
-"""Names that clients give to PCM or to WAV files; read when lenient."""
+"""Other MIME types that clients use for PCM or WAV; accepted when lenient."""
 
 _HEADS = {
     b"\xff\xd8\xff": "image/jpeg",
@@ -193,7 +193,7 @@ _HEADS = {
 }
 
 _MAX_TYPE_CHARS = 128
-"""Longer names are nonsense, and would stay in the cache."""
+"""Characters of a MIME type that is examined and cached, at most."""
 
 
 def pcm_rate(mime_type: str) -> int | None:
@@ -240,25 +240,25 @@ def audio_rate(mime_type: str) -> int | None:
 
 
 def image_type(mime_type: str) -> str | None:
-    """Return the type of a still image in one form; `None` for anything else."""
+    """Return the normalized MIME type of a still image; `None` for anything else."""
     kind = mime_type.strip().lower()
     return kind if kind.startswith("image/") else None
 
 
 def sniff_image_type(data: bytes) -> str:
-    """Recognize an image by its first bytes; empty for anything else."""
+    """Detect the MIME type of an image by its first bytes; empty for anything else."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
     return next((kind for head, kind in _HEADS.items() if data.startswith(head)), "")
 
 
 def sniff_media_type(data: bytes) -> str:
-    """Recognize an image or a WAV file by its first bytes; empty for anything else."""
+    """Detect the MIME type of an image or a WAV file by its first bytes; else empty."""
     return "audio/wav" if data[:4] == b"RIFF" and data[8:12] == b"WAVE" else sniff_image_type(data)
 
 
 def unsupported_medium(medium: str, mime_type: str, advice: str) -> ClientFault:
-    """Refuse a medium that the server can't take, with what to send instead."""
+    """Build the refusal of unsupported media, with the type to send instead."""
     shown = mime_type if len(mime_type) <= 40 else mime_type[:40] + "…"
     return close.invalid(f'Unsupported {medium} MIME type "{{}}": {advice}.', shown)
 
@@ -277,7 +277,7 @@ RESULTS_ONLY = frozenset({"function", "tool"})
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """A system instruction among the contributions; no part of the conversation."""
+    """System instruction found among the contributions, to be applied as an update."""
 
     text: str
 
@@ -318,7 +318,7 @@ def convert_turns(
 
 
 def join_paragraphs(instruction: Content) -> str:
-    """Join the text parts of a system instruction as paragraphs; its role doesn't matter."""
+    """Join the text parts of a system instruction to paragraphs; its role doesn't matter."""
     return "\n\n".join(part.text for part in instruction.parts if part.text)
 
 
@@ -340,7 +340,7 @@ def _parts(wire: Part, reading: Reading) -> Iterator[domain.Part]:
 
 
 def _medium(mime_type: str, data: bytes, reading: Reading) -> str:
-    """Return the type of a medium, that of recorded speech in one form. Raises `ClientFault`.
+    """Return the MIME type of media, normalized for recorded speech. Raises `ClientFault`.
 
     A lenient reader goes by the first bytes where no type says what they are.
     """
@@ -370,7 +370,7 @@ def _medium(mime_type: str, data: bytes, reading: Reading) -> str:
 
 
 def convert_tool_result(wire: FunctionResponse) -> ToolResult:
-    """Convert an answer to a call, whose `scheduling` stands beside `response` or in it.
+    """Convert a function's result, with `scheduling` from beside `response` or from within it.
 
     The outer one wins; the inner one is taken out of what the model sees when it was used.
     """

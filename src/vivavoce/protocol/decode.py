@@ -1,4 +1,4 @@
-"""Decode frames of a client into events and media.
+"""Decode client frames to events of the core: wire models of messages, and their conversion.
 
 Nine of ten frames are pieces of microphone audio, so a frame that holds a single blob is read
 without any model: one parse, one base64 decoding. Everything else goes through the models, and
@@ -67,7 +67,7 @@ from vivavoce.protocol.tools import Tool, domain_tools
 
 
 class ClientContent(Wire):
-    """Contributions to the conversation."""
+    """Wire model of `clientContent`: contributions to the conversation."""
 
     turns: Repeated[Content] = Field(default_factory=list)
     turn_complete: Flag = False
@@ -81,7 +81,7 @@ class ClientContent(Wire):
 
     @classmethod
     def lift(cls, value: Any) -> Any:
-        """Accept turns alone, which ask for an answer, a lone turn, and other names for them."""
+        """Accept bare turns, which ask for an answer, a single turn, and other names of both."""
         if isinstance(value, str | list):
             return {"turns": value, "turn_complete": True}
         if not isinstance(value, dict) or value.get("turns") is not None:
@@ -100,11 +100,11 @@ class ClientContent(Wire):
 
 
 class Activity(Wire):
-    """An empty object whose presence is the message."""
+    """Wire model of `activityStart` and `activityEnd`: an empty object."""
 
 
 class RealtimeInput(Wire):
-    """Audio, images and text in real time, and marks of activity."""
+    """Wire model of `realtimeInput`: audio, images, text, and activity marks."""
 
     media_chunks: Repeated[Blob] = Field(default_factory=list)
     audio: Blob | None = None
@@ -122,7 +122,7 @@ class RealtimeInput(Wire):
 
     @classmethod
     def lift(cls, value: Any) -> Any:
-        """Accept media alone, by other names or in a list, and a text alone."""
+        """Accept bare media, under other names or in a list, and a bare text."""
         if isinstance(value, str):
             return {"text": value}
         if isinstance(value, list):
@@ -143,7 +143,7 @@ _BLOB = frozenset(spellings(Blob))
 
 
 class ToolResponse(Wire):
-    """Answers to function calls."""
+    """Wire model of `toolResponse`: results of function calls."""
 
     function_responses: Repeated[FunctionResponse] = Field(default_factory=list)
 
@@ -153,7 +153,7 @@ class ToolResponse(Wire):
 
     @classmethod
     def lift(cls, value: Any) -> Any:
-        """Accept the answers alone, and a lone answer."""
+        """Accept a bare list of results, and a single result."""
         lone = isinstance(value, dict) and not (value.keys() & spellings(cls).keys())
         for key in ("functionResponse", "function_response"):
             if lone and key in value:
@@ -165,7 +165,7 @@ class ToolResponse(Wire):
 
 
 class ToolsUpdate(Wire):
-    """A wrapper that distinguishes no tools from no change."""
+    """Wire model of tools in an update; it distinguishes no tools from no change."""
 
     tools: Repeated[Tool] = Field(default_factory=list)
 
@@ -176,14 +176,14 @@ class ToolsUpdate(Wire):
 
 
 class ContextUpdate(Wire):
-    """A new instruction, new tools, or both."""
+    """Wire model of `contextUpdate`: a new instruction, new tools, or both."""
 
     system_instruction: Content | None = None
     tools: ToolsUpdate | None = None
 
 
 class ClientMessage(Wire):
-    """One message of a client: exactly one of these, says the protocol."""
+    """Wire model of a client message, which holds exactly one of these kinds."""
 
     setup: Setup | None = None
     context_update: ContextUpdate | None = None
@@ -193,7 +193,7 @@ class ClientMessage(Wire):
 
     @classmethod
     def lift(cls, value: Any) -> Any:
-        """Accept turns, an answer or a medium alone, as other APIs have them."""
+        """Accept bare turns, results or media, as in other APIs."""
         if not isinstance(value, dict) or value.keys() & _MESSAGES:
             return value
         rest = dict(value)
@@ -211,7 +211,7 @@ class ClientMessage(Wire):
 
     @classmethod
     def adjust(cls, fields: dict[str, Any], report: OnMismatch) -> dict[str, Any]:
-        """Move what stands beside the messages, or in another one, to where it belongs."""
+        """Move fields that are beside the messages, or in another one, to where they belong."""
         return gather_fields(cls, fields, report)
 
 
@@ -221,7 +221,7 @@ _MESSAGES = spellings(ClientMessage).keys() - {"setup"}
 
 
 def beside_setup(payload: dict[str, Any]) -> dict[str, Any]:
-    """Return the messages in a setup and beside it, as a lenient reader finds them."""
+    """Return the messages that a client put into or beside its setup; lenient only."""
     lifted = ClientMessage.lift(payload)
     fields = gather_fields(ClientMessage, ClientMessage.respell(lifted, False), ignore)
     return {
@@ -232,15 +232,15 @@ def beside_setup(payload: dict[str, Any]) -> dict[str, Any]:
 _INPUT = ("realtimeInput", "realtime_input")
 _CHUNKS = ("mediaChunks", "media_chunks")
 
-AT_ONCE = 100
-"""Parts of turns, or results, of a message that the conversation takes in one step."""
+MAX_PARTS_PER_EVENT = 100
+"""Parts of turns, or results, that become one event: one step of the conversation."""
 
 
 # --- decoding ------------------------------------------------------------------------------------
 
 
 class Decoder:
-    """Reads frames. `on_message` gets each message after the setup that is read as a model."""
+    """Decoder of client frames; `on_message` gets each message after the setup."""
 
     def __init__(
         self,
@@ -255,7 +255,7 @@ class Decoder:
         self._limits = limits or MessageLimits()
 
     def decode_frame(self, frame: bytes | str) -> list[ClientInput]:
-        """Decode a frame after the setup into input, in order. Raises `ClientFault`."""
+        """Decode a frame after the setup to inputs, in order. Raises `ClientFault`."""
         payload = self._parse(frame)
         blob = _lone_blob(payload)
         if blob is not None:
@@ -267,7 +267,7 @@ class Decoder:
         return list(self.to_incoming(message))
 
     def read_message(self, payload: dict[str, Any]) -> ClientMessage:
-        """Read the message that an object spells; when strict, exactly one kind of message."""
+        """Parse a JSON object to a message; when strict, of exactly one kind."""
         check_depth(payload)
         message = read_model(ClientMessage, payload, self._reading)
         if self._strict and len(message.model_fields_set) != 1:
@@ -275,7 +275,7 @@ class Decoder:
         return message
 
     def read_setup(self, frame: bytes | str, replaced: bool = False) -> tuple[Setup, bytes]:
-        """Read the setup, and return what a lenient reader found beside it as a frame.
+        """Parse the setup; also return messages found beside it, as a frame.
 
         Where it is `replaced` by that of a token, one that cannot be read counts as empty.
         Raises `ClientFault`.
@@ -304,7 +304,7 @@ class Decoder:
         return payload
 
     def to_incoming(self, message: ClientMessage) -> Iterator[ClientInput]:
-        """Convert a message to input, in the order in which its keys take effect."""
+        """Convert a message to inputs, in the order in which its fields take effect."""
         if message.context_update is not None:
             yield self._context_update(message.context_update)
         if message.client_content is not None:
@@ -317,10 +317,10 @@ class Decoder:
             self._on_mismatch("a message says nothing that is known here")
 
     def _content(self, said: ClientContent) -> Iterator[ContentReceived | ContextUpdated]:
-        """Convert turns, instructions among them as updates of the context, in order.
+        """Convert turns, in order; instructions among them become context updates.
 
-        More parts than `AT_ONCE` are split, also those of one turn, as a client may send them
-        itself. Content that only instructs interrupts nothing.
+        More parts than `MAX_PARTS_PER_EVENT` are split, also those of one turn, as a client may
+        send them itself. Content that only instructs interrupts nothing.
         """
         pending: list[domain.Content] = []
         given = convert_turns(said.turns, self._reading)
@@ -328,7 +328,7 @@ class Decoder:
         for piece in chain.from_iterable(map(_pieces, given)):
             if isinstance(piece, domain.Content):
                 held += len(piece.parts)
-                if held > AT_ONCE:
+                if held > MAX_PARTS_PER_EVENT:
                     yield ContentReceived(tuple(pending), False)
                     pending, held = [], len(piece.parts)
                 pending.append(piece)
@@ -360,11 +360,11 @@ class Decoder:
             if answer.response is None and self._strict:
                 raise close.invalid(f"Invalid value at '{at}.response': an object is required.")
         results = tuple(map(convert_tool_result, wire.function_responses))
-        for start in range(0, max(1, len(results)), AT_ONCE):
-            yield ToolResponsesReceived(results[start : start + AT_ONCE])
+        for start in range(0, max(1, len(results)), MAX_PARTS_PER_EVENT):
+            yield ToolResponsesReceived(results[start : start + MAX_PARTS_PER_EVENT])
 
     def _realtime(self, wire: RealtimeInput) -> Iterator[ClientInput]:
-        """Convert all kinds that a frame holds; marks of activity enclose the media."""
+        """Convert all inputs of a `realtimeInput`; activity marks enclose the media."""
         if not any(
             getattr(wire, name) not in (None, False, "", []) for name in type(wire).model_fields
         ):
@@ -389,7 +389,7 @@ class Decoder:
             yield ActivityEnded(0)
 
     def _medium(self, kind: str, mime_type: str, data: bytes) -> list[ClientInput]:
-        """Convert audio or an image. A lenient reader goes by its type, whatever the field."""
+        """Convert audio or an image; when lenient by its MIME type, whatever the field."""
         rate, image = content.pcm_rate(mime_type), content.image_type(mime_type)
         if not self._strict and rate is None and image is None:
             rate = content.audio_rate(mime_type)
@@ -421,16 +421,16 @@ _AUDIO_ADVICE = ("audio", "send audio/pcm;rate=16000")
 
 
 def _pieces(said: domain.Content | Instruction) -> Iterator[domain.Content | Instruction]:
-    """Split a contribution of more than `AT_ONCE` parts."""
-    if isinstance(said, Instruction) or len(said.parts) <= AT_ONCE:
+    """Split a contribution into pieces of `MAX_PARTS_PER_EVENT` parts."""
+    if isinstance(said, Instruction) or len(said.parts) <= MAX_PARTS_PER_EVENT:
         yield said
         return
-    for start in range(0, len(said.parts), AT_ONCE):
-        yield replace(said, parts=said.parts[start : start + AT_ONCE])
+    for start in range(0, len(said.parts), MAX_PARTS_PER_EVENT):
+        yield replace(said, parts=said.parts[start : start + MAX_PARTS_PER_EVENT])
 
 
 def _lone_blob(payload: dict[str, Any]) -> tuple[str, str, bytes] | None:
-    """Return the single blob of a realtime input; `None` when a frame is anything else.
+    """Return the single blob of a `realtimeInput`; `None` for any other message.
 
     Anything unusual is left to the models, which name its fault.
     """

@@ -23,10 +23,10 @@ from vivavoce.protocol.json_frames import MessageLimits, is_light
 from vivavoce.protocol.setup import session_setup
 
 MAX_REPORTED = 100
-"""Names and sentences that are logged for one connection."""
+"""Names and sentences that are logged for one connection, at most."""
 
 MAX_REMEMBERED = 200
-"""Characters of a name or sentence by which repetitions are recognized."""
+"""Characters of a name or sentence that identify a repetition."""
 
 OnUnserved = Callable[[str, str], None]
 """Called with a kind (`tool`, `setting`, `field` or `signal`) and the name of something that was
@@ -34,7 +34,7 @@ asked for and has no effect here. It may raise `ClientFault` to refuse it."""
 
 
 class GeminiDialect:
-    """One connection's dialect.
+    """Gemini Live dialect of one connection; implements `runtime.ports.Dialect`.
 
     `strict` and `enterprise` as in `Reading`. Each once: `on_unknown(path, name)` gets the names
     that are skipped, `on_unserved(kind, name)` what the protocol has and has no effect here, and
@@ -68,11 +68,11 @@ class GeminiDialect:
         self._token: FoundToken | None = None
 
     def is_light(self, frame: bytes | str) -> bool:
-        """Return whether a frame is read within a few milliseconds, and so on an event loop."""
+        """Return whether a frame is decoded within a few milliseconds."""
         return is_light(frame)
 
     def read_setup(self, frame: bytes | str, token: FoundToken | None = None) -> SessionSetup:
-        """Read the session that the first frame asks for. Raises `ClientFault`.
+        """Parse the first frame to a session's setup. Raises `ClientFault`.
 
         `token` locks fields of it. Where nothing of the client's setup counts, that setup
         may be invalid.
@@ -89,7 +89,7 @@ class GeminiDialect:
         return setup
 
     def decode(self, frame: bytes | str) -> Sequence[ClientInput]:
-        """Decode a later frame into input, in order. Raises `ClientFault`."""
+        """Decode a later frame to inputs, in order. Raises `ClientFault`."""
         incoming = [self._unlocked(one) for one in self._decoder.decode_frame(frame)]
         manual = self._detection.disabled
         for one in incoming:
@@ -124,7 +124,7 @@ class GeminiDialect:
         self.report_unserved("signal", f"{what} while automatic activity detection is {mode}")
 
     def encode(self, message: Message) -> bytes:
-        """Encode one frame of JSON; empty when this dialect has no such message."""
+        """Encode a message as a frame of JSON; empty if this dialect has no such message."""
         return encode_message(message, enterprise=self._enterprise)
 
     def report_unserved_field(self, path: str) -> None:
@@ -134,13 +134,13 @@ class GeminiDialect:
         self.report_unserved("field", path)
 
     def report_unserved(self, kind: str, name: str) -> None:
-        """Report once that something was asked for that has no effect here."""
+        """Report once that a requested feature has no effect here."""
         if name not in self._unserved_reported:
             self._unserved_reported.add(name)
             self._on_unserved(kind, name)
 
     def report_mismatch(self, sentence: str, code: int = 0, *, quoted: str = "") -> None:
-        """Report once that something has another effect than it was sent for, or none.
+        """Report once that client input has another effect than intended, or none.
 
         Raises `ClientFault` with a code, if there is one, when strict.
         """
@@ -150,7 +150,7 @@ class GeminiDialect:
             self._on_mismatch(sentence, quoted=quoted)
 
     def _report_unserved(self, message: Wire, path: str = "") -> None:
-        """Report the fields that ask for what is not served; when strict, refuse the first."""
+        """Report set fields that are not served; when strict, refuse the first."""
         for field, mark in unserved_fields(message, path):
             if mark.by_tools:
                 continue

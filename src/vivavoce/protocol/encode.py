@@ -50,7 +50,7 @@ Fields = dict[str, Any]
 
 
 def encode_message(message: Message, *, enterprise: bool) -> bytes:
-    """Encode one frame of JSON; empty when the dialect has no such message.
+    """Encode a message as a frame of JSON; empty if the dialect has no such message.
 
     Raises `ValueError` for a frame that clients could not read because of its size.
     """
@@ -148,7 +148,7 @@ def _voice_activity(started: bool, offset_s: float) -> Fields:
 
 
 def spell_duration(seconds: float) -> str:
-    """Spell a duration: whole seconds without decimals, else three (`"12.500s"`)."""
+    """Format a duration: whole seconds without decimals, else three (`"12.500s"`)."""
     milliseconds = max(0, round(seconds * 1000))
     whole, rest = divmod(milliseconds, 1000)
     return f"{whole}.{rest:03}s" if rest else f"{whole}s"
@@ -182,7 +182,7 @@ def _details(**counts: int) -> list[Fields]:
 
 
 def dump_json(value: Any) -> bytes:
-    """Encode JSON that may hold the user's own objects.
+    """Dump JSON that may hold the client's own objects.
 
     Unpaired surrogates are replaced, and integers beyond 64 bits become floats, or null where
     they are beyond those too.
@@ -225,8 +225,8 @@ _AUDIO_HEAD, _, _AUDIO_TAIL = dump_json(_spell(ModelAudio(b"\0"), False)).partit
 
 # --- what server-side tools returned -------------------------------------------------------------
 
-LONGEST = 100_000
-"""Characters of code, of output or of a response in one message."""
+MAX_CHARS = 100_000
+"""Characters of code, of output or of a response in one message, at most."""
 
 _TITLE, _URI, _QUERY = 300, 2000, 500
 _MARK = "[cut here]"
@@ -236,7 +236,7 @@ _TOOL_TYPE = {ToolKind.SEARCH: "GOOGLE_SEARCH_WEB", ToolKind.URL: "URL_CONTEXT"}
 
 
 def spell_grounding(message: Grounding) -> Fields:
-    """Spell `groundingMetadata`. Offsets count bytes of the text of the turn."""
+    """Build `groundingMetadata`; offsets count bytes of the turn's text."""
     fields: Fields = {
         "webSearchQueries": [query[:_QUERY] for query in message.queries],
         "searchEntryPoint": {"renderedContent": spell_entry_point(message.queries)},
@@ -256,7 +256,7 @@ def spell_grounding(message: Grounding) -> Fields:
 
 
 def spell_entry_point(queries: Sequence[str]) -> str:
-    """Spell the queries as markup to show beside the answer; it refers to nothing elsewhere."""
+    """Build `searchEntryPoint`: HTML of the queries, without external references."""
     chips = "".join(
         '<span style="display:inline-block;margin:2px;padding:4px 12px;border:1px solid #888;'
         f'border-radius:16px">{html.escape(query[:_QUERY])}</span>'
@@ -266,7 +266,7 @@ def spell_entry_point(queries: Sequence[str]) -> str:
 
 
 def spell_url_metadata(pages: Sequence[Page]) -> Fields:
-    """Spell `urlContextMetadata`."""
+    """Build `urlContextMetadata`."""
     return {
         "urlMetadata": [
             {
@@ -279,7 +279,7 @@ def spell_url_metadata(pages: Sequence[Page]) -> Fields:
 
 
 def spell_server_call(message: ServerCall) -> Fields:
-    """Spell a `toolCall` part: a record of what the server runs; the client runs nothing."""
+    """Build a `toolCall` part: a record of a tool that the server runs."""
     call = message.call
     return {
         "id": call.id,
@@ -289,14 +289,14 @@ def spell_server_call(message: ServerCall) -> Fields:
 
 
 def spell_server_response(message: ServerResponse) -> Fields:
-    """Spell a `toolResponse` part."""
+    """Build a `toolResponse` part."""
     call, response = message.call, _bounded(message.response)
     return {"id": call.id, **_type(message.kind), "response": response}
 
 
 def shorten_text(text: str) -> str:
-    """Cut text to what fits into a message."""
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]} {_MARK}"
+    """Truncate text to `MAX_CHARS`."""
+    return text if len(text) <= MAX_CHARS else f"{text[:MAX_CHARS]} {_MARK}"
 
 
 def _web(source: Source) -> Fields:
@@ -309,7 +309,7 @@ def _web(source: Source) -> Fields:
 
 
 def _host(uri: str) -> str:
-    """Return the host of an address; empty for what only looks like one."""
+    """Return the host of a URL; empty if it is not valid."""
     try:
         return urlsplit(uri).hostname or ""
     except ValueError:
@@ -317,7 +317,7 @@ def _host(uri: str) -> str:
 
 
 def _segment(start: int, end: int, text: str) -> Fields:
-    """Spell a segment; zero is left out, as everywhere on this wire."""
+    """Build a segment, without zeros, as everywhere on this wire."""
     return ({"startIndex": start} if start else {}) | {"endIndex": end, "text": text}
 
 
@@ -326,10 +326,10 @@ def _type(kind: ToolKind) -> Fields:
 
 
 def _named(kind: ToolKind, name: str, args: Json) -> Json:
-    """Name in the arguments a tool that the API's types do not tell."""
+    """Add the tool's name to the arguments if the API has no type for it."""
     return args if kind in _TOOL_TYPE else {"name": name, "arguments": args}
 
 
 def _bounded(response: Json) -> Json:
     text = json.dumps(response, ensure_ascii=False, default=str)
-    return response if len(text) <= LONGEST else {"output": shorten_text(text)}
+    return response if len(text) <= MAX_CHARS else {"output": shorten_text(text)}

@@ -1,4 +1,4 @@
-"""Parse JSON frames, bounded before the parse, and decode the base64 in them.
+"""Parse JSON frames within limits checked before the parse, and decode their base64.
 
 What a message costs depends on the values in it and not on its bytes: 30 MB of base64 are one
 string, 30 MB of empty lists ten million objects. Every value stands behind an opening bracket or a
@@ -31,13 +31,13 @@ from vivavoce.errors import ClientFault
 from vivavoce.protocol import close
 
 MAX_DEPTH = 64
-"""Depth to which objects and arrays may nest; deeper ones serve only to exhaust a reader."""
+"""Depth to which objects and arrays may nest; deeper ones only serve to exhaust a parser."""
 
 _HEX = "[0-9a-fA-F]{2}"
 _HALVES = re.compile(
     rf"\\u[dD][89abAB]{_HEX}\\u[dD][c-fC-F]{_HEX}|(?P<stray>\\u[dD][89a-fA-F]{_HEX})"
 )
-"""A character that is escaped as two halves, or a half alone."""
+"""An escaped surrogate pair, or a lone surrogate."""
 
 
 def parse_frame(frame: bytes | str) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _parse_with_stray_surrogates(frame: bytes | str, error: Exception) -> object
 
 
 def _without_stray_surrogates(text: str) -> str:
-    """Replace every half of a character that is escaped alone by U+FFFD."""
+    """Replace every escaped lone surrogate by U+FFFD."""
     pieces: list[str] = []
     taken, at = 0, text.find("\\")
     while at >= 0:
@@ -81,7 +81,7 @@ def _without_stray_surrogates(text: str) -> str:
 
 
 def check_depth(payload: dict[str, Any]) -> None:
-    """Refuse nesting beyond `MAX_DEPTH`, before anything recurses over it."""
+    """Check that nesting is within `MAX_DEPTH`, before anything recurses. Raises `ClientFault`."""
     level: list[Any] = [payload]
     for _ in range(MAX_DEPTH):
         level = [inner for outer in level for inner in _children(outer)]
@@ -100,7 +100,7 @@ def _children(value: Any) -> list[Any]:
 _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 _BLANKS = b" \t\r\n"
 _ESCAPE = re.compile(rb"\\(?:[nrt/]|u00(?:0[9AaDd]|20|2[BbDdFf]|3[Dd]|5[Ff]))")
-"""A blank, or a character of base64, as JSON can escape it."""
+"""Escaped form in JSON of a blank or a base64 character."""
 
 _MEANT = {b"\\n": b"", b"\\r": b"", b"\\t": b"", b"\\/": b"/"} | {
     digits: b"" if char in _BLANKS else bytes((char,))
@@ -112,11 +112,11 @@ _MEANT = {b"\\n": b"", b"\\r": b"", b"\\t": b"", b"\\/": b"/"} | {
 _MAX_ESCAPE_CHARS = 6
 
 PIECE_BYTES = 64 * 1024
-"""Decoded at a time. The interpreter holds its lock within a piece, and yields between two."""
+"""Bytes decoded at a time; the interpreter holds its lock within a piece only."""
 
 
 class LongBase64:
-    """A long base64 string as it stands in the JSON of a message, neither copied nor decoded."""
+    """Long base64 string within the JSON of a message, neither copied nor decoded yet."""
 
     def __init__(self, written: memoryview) -> None:
         self._written = written
@@ -129,7 +129,7 @@ class LongBase64:
         return text
 
     def decode(self) -> bytes:
-        """Decode it piece by piece. Raises `ValueError` when it is not base64."""
+        """Decode the string piece by piece. Raises `ValueError` if it is not base64."""
         decoded, rest, size = [], b"", len(self._written)
         ends = [*range(PIECE_BYTES, size - PIECE_BYTES, PIECE_BYTES), size]
         for start, end in zip([0, *ends], ends, strict=False):
@@ -144,19 +144,19 @@ class LongBase64:
 
 
 def unfinished_escape(text: bytes) -> int:
-    """Count the bytes at the end of a piece of JSON that begin an escape continued behind it."""
+    """Return the number of bytes at the end of a piece that begin an unfinished escape."""
     at = text.rfind(b"\\", max(0, len(text) + 1 - _MAX_ESCAPE_CHARS))
     begun = text[at:] if at >= 0 else b""
     return len(begun) if begun == b"\\" or begun.startswith(rb"\u") else 0
 
 
 def unescaped(text: bytes) -> bytes:
-    """Resolve the JSON escapes in base64."""
+    """Return base64 with its JSON escapes resolved."""
     return _ESCAPE.sub(_meant, text) if b"\\" in text else text
 
 
 def without_escapes(text: bytes) -> bytes:
-    """Remove the JSON escapes in base64: quicker, where only the rest matters."""
+    """Return base64 without its JSON escapes: quicker, where only the rest matters."""
     return _ESCAPE.sub(b"", text) if b"\\" in text else text
 
 
@@ -196,7 +196,7 @@ def _decode_untidy(raw: bytes) -> bytes:
 
 LIGHT_BYTES = 256 * 1024
 LIGHT_VALUES = 32
-"""A message of so much at most is read within a few milliseconds, whatever it holds."""
+"""Size up to which any message is parsed within a few milliseconds."""
 
 _BLOCK = 4096
 _MARKS = "{[,"
@@ -206,25 +206,25 @@ _ANSWERS = frozenset(
     for end in ("", "s")
 )
 _OWN = frozenset({"args", "arguments", "input", "response", "output", "result", "error", "tools"})
-"""Fields of a client's own JSON, in which `data` is no medium."""
+"""Fields of a client's own JSON, in which `data` is not media."""
 
 _NAME_TEXT = secrets.token_hex(16)
 _NAME = _NAME_TEXT.encode()
-"""Random, so that no client can send it."""
+"""Name in place of lifted base64; random, so that no client can send it."""
 
 _BASE64 = (string.ascii_letters + string.digits + "+/-_= ").encode()
 
 
 @dataclass(frozen=True, slots=True)
 class MessageLimits:
-    """Bounds of one message: `values`, and `text_bytes` of everything but base64."""
+    """Limits of one message: `values`, and `text_bytes` of everything but base64."""
 
     values: int = 50_000
     text_bytes: int = 1024 * 1024
 
 
 def is_light(frame: bytes | str) -> bool:
-    """Return whether a message is read within a few milliseconds, and so on an event loop.
+    """Return whether a message is parsed within a few milliseconds, so on the event loop.
 
     That itself takes a few microseconds, for the audio of a microphone one.
     """
@@ -269,7 +269,7 @@ def lift_base64(frame: bytes, limits: MessageLimits) -> tuple[bytes, list[LongBa
 def restore_base64(
     payload: dict[str, Any], lifted: Sequence[LongBase64], limits: MessageLimits, size: int
 ) -> None:
-    """Put the strings in the place of their names, in a message of `size` bytes without them.
+    """Replace names by the lifted base64 strings, in a message of `size` bytes without them.
 
     Media stays as it is written; anything else becomes text, and counts as that. Raises
     `ClientFault` for too much of it.
@@ -305,7 +305,7 @@ def restore_base64(
 
 
 def _base64_runs(frame: bytes, limits: MessageLimits) -> Iterator[tuple[int, int]]:
-    """Yield where blocks of nothing but base64 stand, adjacent ones as one.
+    """Yield the spans of blocks of base64 only, adjacent ones joined.
 
     Raises `ClientFault` for too much else.
     """

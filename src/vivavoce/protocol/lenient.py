@@ -22,10 +22,10 @@ Fields = dict[str, Any]
 Path = tuple[str, ...]
 
 MAX_NAME_CHARS = 64
-"""No field has a longer name."""
+"""Length of the longest name that is compared with the fields."""
 
 MAX_PASSES = 4
-"""A misplaced object may hold misplaced fields."""
+"""Passes of relocation: a misplaced object may hold misplaced fields."""
 
 
 def relocate_fields(root: type[Wire], fields: Fields, report: OnMismatch) -> Fields:
@@ -41,7 +41,7 @@ def relocate_fields(root: type[Wire], fields: Fields, report: OnMismatch) -> Fie
 
 
 def gather_fields(message: type[Wire], fields: Fields, report: OnMismatch) -> Fields:
-    """Move what stands beside the kinds of messages, or in another one, into its own."""
+    """Move fields beside the kinds of messages, or in the wrong one, into their own kind."""
     kinds = {name: object_of(message, name) for name in message.model_fields}
     owners = _owners(message, "setup" in fields)
     for name, kind in (("", message), *kinds.items()):
@@ -109,7 +109,7 @@ def _sifted(
 
 
 def _place(root: type[Wire], fields: Fields, path: Path, value: Any, report: OnMismatch) -> None:
-    """Set a field where it belongs, unless something stands there, or in its way."""
+    """Set a field at its path, unless the path is taken or blocked."""
     where = ".".join(path)
     kind: type[Wire] = root
     for step in path[:-1]:
@@ -147,12 +147,12 @@ SCHEMAS = ("input_schema", "inputSchema", "parametersJsonSchema", "parameters_js
 
 
 def _without(value: Fields, *keys: str) -> Fields:
-    """Return the other keys, which are reported where they are unknown."""
+    """Return the object without these keys; unknown ones are reported later."""
     return {key: item for key, item in value.items() if key not in keys}
 
 
 def respell_part(value: Any) -> Any:
-    """Respell one part of a content."""
+    """Convert a part from another API's form."""
     if isinstance(value, str):
         return {"text": value}
     if not isinstance(value, dict):
@@ -200,7 +200,7 @@ def _audio(audio: Fields) -> Fields:
 
 
 def respell_tool(value: Any) -> Any:
-    """Respell one entry of a list of tools."""
+    """Convert an entry of a list of tools from another API's form."""
     if isinstance(value, str):
         kind = SERVER_TOOLS.get(value.lower())
         return {kind: {}} if kind else value
@@ -220,13 +220,13 @@ def respell_tool(value: Any) -> Any:
 
 
 def _server_tool(kind: str) -> str | None:
-    """Find the server tool of a kind that may carry a date (`web_search_20250305`)."""
+    """Find the server tool of a type that may carry a date (`web_search_20250305`)."""
     lowered = kind.lower()
     return SERVER_TOOLS.get(lowered) or SERVER_TOOLS.get(lowered.rstrip("0123456789_"))
 
 
 def respell_function(value: Any) -> Any:
-    """Respell the declaration of a function, with JSON Schema in `parameters_json_schema`."""
+    """Convert a function declaration, with its JSON Schema in `parameters_json_schema`."""
     if not isinstance(value, dict):
         return value
     inner = value.get("function")

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 MAX_PATH = 2048
-"""Characters of a path. The longest that a client has cause to send are far below."""
+"""Characters of a path, at most; any that is served is far shorter."""
 
 DEFAULT_VERSION = "v1beta"
 LIVE = "BidiGenerateContent"
@@ -39,7 +39,7 @@ _IS_VERSION = re.compile(_VERSION)
 
 @dataclass(frozen=True, slots=True)
 class LivePath:
-    """The parts of a Live WebSocket path.
+    """Parsed path of a Live WebSocket: version, method and dialect.
 
     `enterprise` is the dialect of `google.cloud.aiplatform`; `method` is one of `LIVE`,
     `CONSTRAINED` (opened with an ephemeral token) and `MUSIC` (another protocol, not served).
@@ -51,7 +51,7 @@ class LivePath:
 
     @property
     def music(self) -> bool:
-        """True if the music protocol is asked for."""
+        """True for the music protocol, which is not served."""
         return self.method == MUSIC
 
 
@@ -66,7 +66,7 @@ def is_version(segment: str) -> bool:
 
 
 def names_interactions(path: str) -> bool:
-    """Return whether `path` belongs to Live Interactions, another protocol, which is not served."""
+    """Return whether `path` belongs to Live Interactions, a protocol that is not served."""
     return "interactions" in path.split("/")
 
 
@@ -92,7 +92,7 @@ TOKEN_PREFIX = "auth_tokens/"
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A key or token that a client presents; it stays out of every repr."""
+    """API key or token that a client presents; its secret is in no repr."""
 
     value: str = field(repr=False)
 

@@ -32,7 +32,7 @@ from vivavoce.protocol import close
 from vivavoce.protocol.base import Reading, quote_value, read_integer, read_number
 
 TYPES = ("", "string", "number", "integer", "boolean", "array", "object", "null")
-"""In the order of their proto numbers; 0 is unspecified."""
+"""Types in the order of their proto numbers; 0 is unspecified."""
 
 _STRINGS = ("format", "title", "description", "pattern")
 _COUNTS = ("min_items", "max_items", "min_properties", "max_properties", "min_length", "max_length")
@@ -46,7 +46,7 @@ SPELLINGS = {name: name for name in _FIELDS} | {to_camel(name): name for name in
 _USUAL = {spelling: name for name in TYPES[1:] for spelling in (name, name.upper())}
 
 _MAX_EXACT_INTEGER = 2.0**53
-"""From here on floats skip whole numbers."""
+"""Largest number below which floats represent all integers."""
 
 
 def convert_schema(schema: dict[str, Any], path: str, reading: Reading) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class _SchemaConverter:
         return with_null(result) if nullable else result
 
     def _foreign(self, key: str, path: str) -> None:
-        """Report a name that the API's schemas do not have."""
+        """Report a keyword that the API's schemas do not have."""
         if not self.reading.strict and key in KEYWORDS:
             sentence = f"{key} among the parameters of a function is read as JSON Schema"
             self.reading.on_mismatch(sentence)
@@ -94,7 +94,7 @@ class _SchemaConverter:
             self.reading.report_unknown(path, key)
 
     def _place(self, value: object, path: str) -> Any:
-        """Convert a schema, or what a lenient reader accepts: true, false, a list of them."""
+        """Convert a schema; when lenient also true, false, or a list of schemas."""
         if self.reading.strict or not isinstance(value, bool | list):
             return self.convert(value, path)
         if isinstance(value, bool):
@@ -152,7 +152,7 @@ class _SchemaConverter:
 
 
 def _order(schema: dict[str, Any], given: dict[str, Any]) -> None:
-    """Put the properties into the order that `propertyOrdering` names, the others last."""
+    """Sort the properties by `propertyOrdering`, the others last."""
     named = given.get("propertyOrdering", given.get("property_ordering"))
     properties = schema.get("properties")
     if isinstance(named, list) and isinstance(properties, dict):
@@ -163,13 +163,13 @@ def _order(schema: dict[str, Any], given: dict[str, Any]) -> None:
 
 
 def _type_enum(schema: dict[str, Any]) -> None:
-    """Make numbers of the values of a numeric enum: the API's are strings, whatever the type."""
+    """Convert the values of a numeric enum to numbers: the API's are strings, whatever the type."""
     if schema.get("type") in ("integer", "number") and "enum" in schema:
         schema["enum"] = [_numeric(value, schema["type"]) for value in schema["enum"]]
 
 
 def _numeric(value: Any, kind: str) -> Any:
-    """Return the number that a string spells; anything else as it is."""
+    """Return the number in a string; anything else as it is."""
     if not isinstance(value, str):
         return value
     try:
@@ -217,13 +217,13 @@ def _wrong(path: str, kind: str, value: object) -> ClientFault:
 
 
 MAX_BYTES = 65_536
-"""Of one schema as JSON."""
+"""Size of one schema as JSON, at most."""
 
 _NAME_SHOWN, _PLACE_SHOWN = 32, 40
 
 
 def check_schema(schema: Json, name: str, reading: Reading) -> Json:
-    """Check the schema of the function called `name`; when lenient, mixed drafts are mended.
+    """Validate the schema of the function `name`; when lenient, repair mixed drafts.
 
     Returns the schema. Raises `ClientFault` for one that does not match its draft.
     """
@@ -242,7 +242,7 @@ def check_schema(schema: Json, name: str, reading: Reading) -> Json:
 
 
 def _refused(name: str, fault: SchemaFault) -> ClientFault:
-    """Refuse a schema in a sentence whose quotations leave room for the fault."""
+    """Build the refusal of a schema, with the fault and its location."""
     where = fault.pointer
     if len(where) > _PLACE_SHOWN:
         where = f"…{where[-_PLACE_SHOWN:]}"

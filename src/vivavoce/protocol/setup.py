@@ -55,13 +55,13 @@ from vivavoce.protocol.tools import Tool, ToolConfig, domain_tools
 
 
 class PrebuiltVoiceConfig(Wire):
-    """A voice by its name."""
+    """Wire model of a voice by name."""
 
     voice_name: str = ""
 
 
 class ReplicatedVoiceConfig(Wire):
-    """A voice by a sample of it."""
+    """Wire model of a voice by a sample; not served."""
 
     mime_type: str = ""
     GATHERS: ClassVar[bool] = False
@@ -72,7 +72,7 @@ class ReplicatedVoiceConfig(Wire):
 
 
 class VoiceConfig(Wire):
-    """One of three ways to name a voice; when lenient also a plain string."""
+    """Wire model of a voice in one of three forms; when lenient also a string."""
 
     prebuilt_voice_config: PrebuiltVoiceConfig | None = None
     replicated_voice_config: Annotated[ReplicatedVoiceConfig | None, NOT_SERVED] = None
@@ -84,7 +84,7 @@ class VoiceConfig(Wire):
 
 
 class SpeechConfig(Wire):
-    """Settings of the model's speech."""
+    """Wire model of `speechConfig`: voice and language."""
 
     voice_config: VoiceConfig | None = None
     language_code: str = ""
@@ -92,7 +92,7 @@ class SpeechConfig(Wire):
 
 
 class ThinkingConfig(Wire):
-    """Settings of the reasoning before an answer."""
+    """Wire model of `thinkingConfig`: reasoning before an answer."""
 
     include_thoughts: Flag = False
     thinking_budget: Int32 | None = None
@@ -100,14 +100,14 @@ class ThinkingConfig(Wire):
 
 
 class TranslationConfig(Wire):
-    """The language into which a translating model speaks."""
+    """Wire model of the target language of translation; not served."""
 
     target_language_code: str = ""
     echo_target_language: Flag = False
 
 
 class GenerationConfig(Wire):
-    """Settings of the model's answers."""
+    """Wire model of `generationConfig`: modality, sampling, speech, reasoning."""
 
     response_modalities: Repeated[Annotated[str, BeforeValidator(MODALITY.read)]] = Field(
         default_factory=list
@@ -145,7 +145,7 @@ class GenerationConfig(Wire):
 
 
 class AutomaticActivityDetection(Wire):
-    """Settings of automatic voice activity detection."""
+    """Wire model of automatic voice activity detection."""
 
     disabled: Flag = False
     start_of_speech_sensitivity: Annotated[str, BeforeValidator(START_SENSITIVITY.read)] = ""
@@ -155,7 +155,7 @@ class AutomaticActivityDetection(Wire):
 
 
 class RealtimeInputConfig(Wire):
-    """Settings that divide realtime input into turns."""
+    """Wire model of `realtimeInputConfig`: activity detection, handling, coverage."""
 
     automatic_activity_detection: AutomaticActivityDetection | None = None
     activity_handling: Annotated[str, BeforeValidator(ACTIVITY_HANDLING.read)] = ""
@@ -164,33 +164,33 @@ class RealtimeInputConfig(Wire):
 
 
 class SessionResumption(Wire):
-    """Presence asks for handles; a handle continues a session."""
+    """Wire model of `sessionResumption`: presence requests handles, a handle resumes."""
 
     handle: str = ""
     transparent: Flag = False
 
 
 class SlidingWindow(Wire):
-    """Compression that drops the oldest content."""
+    """Wire model of compression that drops the oldest content."""
 
     target_tokens: Int64 | None = None
 
 
 class ContextWindowCompression(Wire):
-    """Settings of context window compression."""
+    """Wire model of `contextWindowCompression`."""
 
     trigger_tokens: Int64 | None = None
     sliding_window: SlidingWindow | None = None
 
 
 class LanguageHints(Wire):
-    """An older place for language codes."""
+    """Wire model of language codes in their older place."""
 
     language_codes: Repeated[str] = Field(default_factory=list)
 
 
 class Transcription(Wire):
-    """Presence asks for a transcript; the rest are hints for it."""
+    """Wire model of `inputAudioTranscription`: presence requests it, the rest are hints."""
 
     language_codes: Repeated[str] = Field(default_factory=list)
     custom_vocabulary: Repeated[str] = Field(default_factory=list)
@@ -214,7 +214,7 @@ class Transcription(Wire):
 
     @classmethod
     def adjust(cls, fields: dict[str, Any], report: OnMismatch) -> dict[str, Any]:
-        """Make a list of one language."""
+        """Convert a single language to a list."""
         for key in cls.LANGUAGE:
             if key in fields:
                 report("languageCode of a transcription is read as languageCodes")
@@ -223,7 +223,7 @@ class Transcription(Wire):
 
 
 class OutputTranscription(Transcription):
-    """The same for the model's speech, whose text is known: hints have no effect."""
+    """Wire model of `outputAudioTranscription`, in which hints have no effect."""
 
     language_codes: Annotated[Repeated[str], NOT_SERVED] = Field(default_factory=list)
     custom_vocabulary: Annotated[Repeated[str], NOT_SERVED] = Field(default_factory=list)
@@ -232,20 +232,20 @@ class OutputTranscription(Transcription):
 
 
 class Proactivity(Wire):
-    """Settings that let the model stay silent, or speak unasked."""
+    """Wire model of `proactivity`: the model may stay silent, or speak unasked."""
 
     proactive_audio: Annotated[Flag, NOT_SERVED] = False
     proactive_video: Annotated[Flag, NOT_SERVED] = False
 
 
 class HistoryConfig(Wire):
-    """Settings of initial history."""
+    """Wire model of `historyConfig`: initial history in the first content."""
 
     initial_history_in_client_content: Flag = False
 
 
 class AvatarConfig(Wire):
-    """A face for the voice; accepted and not looked into."""
+    """Wire model of `avatarConfig`; accepted and ignored."""
 
     avatar_name: str = ""
     customized_avatar: Ignored | None = None
@@ -254,7 +254,7 @@ class AvatarConfig(Wire):
 
 
 class SafetySetting(Wire):
-    """A threshold for a kind of harm; accepted and not looked into."""
+    """Wire model of a safety setting; accepted and ignored."""
 
     category: Any = None
     threshold: Any = None
@@ -262,7 +262,7 @@ class SafetySetting(Wire):
 
 
 class Setup(Wire):
-    """The whole first message."""
+    """Wire model of `setup`, the first message."""
 
     model: str = ""
     generation_config: GenerationConfig | None = None
@@ -285,7 +285,7 @@ class Setup(Wire):
 
     @classmethod
     def adjust(cls, fields: dict[str, Any], report: OnMismatch) -> dict[str, Any]:
-        """Move settings that stand in another object to where they belong, if unset there."""
+        """Move settings that are in another object to where they belong, if unset there."""
         return relocate_fields(cls, fields, report)
 
 
@@ -304,7 +304,7 @@ EXCLUDED = frozenset(
 
 
 def session_setup(wire: Setup, reading: Reading) -> SessionSetup:
-    """Check what a client asked for. Raises `ClientFault` for what cannot be."""
+    """Convert the wire model to a validated `SessionSetup`. Raises `ClientFault`."""
     if not wire.model:
         raise close.invalid("Invalid value at 'setup.model' (TYPE_STRING): a model is required.")
     generation = wire.generation_config or GenerationConfig()
@@ -343,7 +343,7 @@ def _maybe(convert: Callable[[W], T], wire: W | None) -> T | None:
 
 
 def _require_conversation(model: str, generation: GenerationConfig) -> None:
-    """Refuse other kinds of sessions, lenient or not."""
+    """Raise `ClientFault` for translation and transcription sessions, lenient or not."""
     if does := other_task(model):
         raise close.model_not_served(model_id(model), does)
     if generation.translation_config is not None:

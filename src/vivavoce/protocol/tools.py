@@ -31,7 +31,7 @@ from vivavoce.protocol.schema import check_schema, convert_schema
 
 
 class FunctionDeclaration(Wire):
-    """A function. Its schemas stay plain JSON: their keys are partly the user's own words."""
+    """Wire model of a function declaration; its schemas stay plain JSON."""
 
     name: str = ""
     description: str = ""
@@ -47,14 +47,14 @@ class FunctionDeclaration(Wire):
 
 
 class Interval(Wire):
-    """A span of time."""
+    """Wire model of a time interval."""
 
     start_time: Timestamp | None = None
     end_time: Timestamp | None = None
 
 
 class GoogleSearch(Wire):
-    """Search, with what to search for and what to leave out."""
+    """Wire model of `googleSearch`, with search types and excluded domains."""
 
     search_types: Annotated[Ignored | None, NOT_SERVED] = None
     time_range_filter: Interval | None = None
@@ -63,13 +63,13 @@ class GoogleSearch(Wire):
 
 
 class GoogleSearchRetrieval(Wire):
-    """Search, by its former name."""
+    """Wire model of search by its former name."""
 
     dynamic_retrieval_config: Annotated[Any, NOT_SERVED] = None
 
 
 class FileSearch(Wire):
-    """Retrieval from stores of files."""
+    """Wire model of `fileSearch`; not served."""
 
     file_search_store_names: Repeated[str] = Field(default_factory=list)
     top_k: Int32 | None = None
@@ -77,7 +77,7 @@ class FileSearch(Wire):
 
 
 class ComputerUse(Wire):
-    """Control of a screen."""
+    """Wire model of `computerUse`; not served."""
 
     environment: Any = None
     excluded_predefined_functions: Repeated[str] = Field(default_factory=list)
@@ -86,7 +86,7 @@ class ComputerUse(Wire):
 
 
 class StreamableHttpTransport(Wire):
-    """The address of an MCP server. Header names are the user's own."""
+    """Wire model of an MCP server's URL, headers and timeouts."""
 
     url: str = ""
     headers: dict[str, str] = Field(default_factory=dict)
@@ -96,7 +96,7 @@ class StreamableHttpTransport(Wire):
 
 
 class McpServer(Wire):
-    """A server whose tools the model may use."""
+    """Wire model of an MCP server whose tools the model may use."""
 
     name: str = ""
     streamable_http_transport: StreamableHttpTransport | None = None
@@ -106,7 +106,7 @@ _BY_TOOLS = NotServed(by_tools=True)
 
 
 class Tool(Wire):
-    """A tool; normally one key, but several are accepted."""
+    """Wire model of a tool: normally one field, but several are accepted."""
 
     function_declarations: Repeated[FunctionDeclaration] = Field(default_factory=list)
     google_search: GoogleSearch | None = None
@@ -128,7 +128,7 @@ class Tool(Wire):
 
 
 class FunctionCallingConfig(Wire):
-    """Settings of function calling."""
+    """Wire model of the mode of function calling."""
 
     mode: Annotated[
         str, BeforeValidator(CALLING_MODE.read), NotServed(harmless=frozenset({"AUTO", "NONE"}))
@@ -137,7 +137,7 @@ class FunctionCallingConfig(Wire):
 
 
 class ToolConfig(Wire):
-    """Not documented for Live, but sent by some clients."""
+    """Wire model of `toolConfig`, undocumented for Live, but sent by some clients."""
 
     function_calling_config: FunctionCallingConfig | None = None
     include_server_side_tool_invocations: Flag = False
@@ -151,7 +151,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,127}")
 
 
 def domain_tools(tools: Sequence[Tool], path: str, reading: Reading) -> Tools:
-    """Check all tools of a message, which stand at `path` in it. Raises `ClientFault`."""
+    """Convert the tools at `path` of a message to checked declarations. Raises `ClientFault`."""
     functions: dict[str, ToolDeclaration] = {}
     builtin: list[BuiltinTool] = []
     for index, tool in enumerate(tools):
@@ -182,7 +182,7 @@ def _declaration(wire: FunctionDeclaration, path: str, reading: Reading) -> Tool
 
 
 def _returns(wire: FunctionDeclaration, path: str, reading: Reading) -> Json | None:
-    """The schema of a function's result, of which nothing is asked but that it is JSON."""
+    """Return the schema of a function's result, which need only be JSON."""
     given, other = wire.response, wire.response_json_schema
     plain: Json | None = other if isinstance(other, dict) else None
     if given is None:
@@ -208,7 +208,7 @@ def _parameters(wire: FunctionDeclaration, path: str, reading: Reading) -> Json 
 
 
 def _choose(field: str, converted: Json, plain: Json, path: str, reading: Reading) -> Json:
-    """Return the JSON Schema of two that were given; refuse two that differ when strict."""
+    """Choose between two schemas of one function; when strict, refuse two that differ."""
     says = {key: value for key, value in converted.items() if key != "type" and value}
     if says and converted != plain:
         if reading.strict:
@@ -230,7 +230,7 @@ def _builtin(tool: Tool) -> Iterator[BuiltinTool]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a wire model as the API's JSON; free JSON stays as it is."""
+    """Dump a wire model as the API's JSON; free-form JSON stays as it is."""
     if isinstance(value, Wire):
         fields = (name for name in type(value).model_fields if name in value.model_fields_set)
         return {to_camel(name): _plain(getattr(value, name)) for name in fields}

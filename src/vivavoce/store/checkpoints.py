@@ -58,16 +58,16 @@ class SessionStart:
 
     @property
     def position(self) -> Position:
-        """Position at which the count of heard samples begins."""
+        """Position from which audio is counted: the checkpoint's, or 0."""
         return 0 if self.checkpoint is None else self.checkpoint.position
 
     def merge_tools(self, setup: SessionSetup) -> Tools:
-        """Return the tools that the session begins with, not yet resolved."""
+        """Return the unresolved tools with which the session begins."""
         return setup.tools if self.checkpoint is None else self.checkpoint.merge_setup(setup)[1]
 
 
 class CheckpointRepository:
-    """Starts sessions, new or resumed, and gives each the store for its checkpoints."""
+    """Repository of checkpoints: starts or resumes sessions, and opens their checkpoint stores."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class CheckpointRepository:
         self._now = now
 
     async def start_session(self, setup: SessionSetup, owner: str) -> SessionStart | Refusal:
-        """Start a new session, or take the one whose handle was presented. Raises `StoreError`."""
+        """Start a new session, or load and lease the one of the presented handle."""
         resumption = setup.resumption
         if resumption is None or not resumption.handle:
             return SessionStart(self._ids.session())
@@ -103,7 +103,7 @@ class CheckpointRepository:
     def open_store(
         self, start: SessionStart, setup: SessionSetup, owner: str
     ) -> SessionCheckpointStore | None:
-        """Return the store for its checkpoints; `None` if the client asks for no handles."""
+        """Return the checkpoint store of a session; `None` if its client asks for no handles."""
         if setup.resumption is None:
             return None
         model = model_id(setup.model)
@@ -111,7 +111,7 @@ class CheckpointRepository:
 
 
 class SessionCheckpointStore:
-    """Saves the checkpoints of one session, under handles that only its client receives.
+    """Checkpoint store of one session, under handles that only its client receives.
 
     A handle is 256 random bits.
     """
@@ -149,7 +149,7 @@ class SessionCheckpointStore:
         return handle
 
     async def forget_session(self) -> None:
-        """Drop the session and its handles."""
+        """Delete the session and its handles."""
         await self._store.forget_session(self._session, self._lease)
 
 
@@ -192,7 +192,7 @@ class CheckpointEncoder:
         self._size = 0
 
     def is_quick(self, checkpoint: Checkpoint) -> bool:
-        """Return whether it is small enough to be encoded on the event loop."""
+        """Return whether a checkpoint is small enough to be encoded on the event loop."""
         if self._size > MAX_QUICK_BYTES:
             return False
         heavy: tuple[Iterable[object], ...] = (

@@ -16,7 +16,7 @@ WRITES_PER_SWEEP = 256
 
 @dataclass(slots=True)
 class _StoredSession:
-    """A session; `states` are its saved states by handle, the newest last.
+    """Stored session; `states` are its saved states by handle, the newest last.
 
     Of handles older than the last two only the name is kept.
     """
@@ -26,14 +26,14 @@ class _StoredSession:
     states: dict[str, SavedSession | None] = field(default_factory=dict)
 
     def once(self, media: Mapping[str, bytes]) -> dict[str, bytes]:
-        """Return the media, as the same bytes objects that are held already."""
+        """Return media with equal bytes replaced by the objects already stored."""
         states = (state for state in islice(reversed(self.states.values()), 2) if state)
         held = {name: blob for state in states for name, blob in state.media.items()}
         return {name: held.get(name, blob) for name, blob in media.items()}
 
 
 class MemoryStore:
-    """Implements the port. Every method is one step of the event loop, and so atomic."""
+    """State store in memory. Every method is one step of the event loop, and so atomic."""
 
     name = "memory"
     shared = False

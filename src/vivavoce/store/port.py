@@ -1,4 +1,4 @@
-"""Interface of the state store, and which of its operations are atomic.
+"""Interfaces of the state store, with the guarantees of atomicity that it gives.
 
 Three adapters stand behind it: `memory` (one process, forgets with it), `sqlite` (one machine,
 several processes) and `redis` (several machines). `testing.store_contract` says what each must do.
@@ -28,7 +28,7 @@ STORE_TIMEOUT_S = 3.0
 """Time limit of a call, after which the store counts as unavailable."""
 
 MAX_HANDLES = 4096
-"""Handles of one session that are known; beyond it the oldest are forgotten. A new one comes with
+"""Valid handles of one session; beyond it the oldest are forgotten. A new one comes with
 every turn: at ten seconds a turn this is the conversation of half a day."""
 
 KEEP_EXPIRED_S = 3600.0
@@ -37,7 +37,7 @@ KEEP_EXPIRED_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class SavedSession:
-    """A session as it was last saved.
+    """Saved session, as loaded from the store.
 
     `owner` is the id of its principal and `model` the id of its model: both must be the same
     when it is resumed. `lease` is the number of the connection that holds it: the first is 1,
@@ -54,7 +54,7 @@ class SavedSession:
 
 
 class Refusal(Enum):
-    """Why a session or a token was refused."""
+    """Reason for the refusal of a session or token."""
 
     UNKNOWN = "unknown"
     """There is none, it is expired, or it belongs to another owner."""
@@ -66,10 +66,10 @@ class Refusal(Enum):
 
 
 class SessionStore(Protocol):
-    """Stores sessions that can be resumed."""
+    """Port to the store of resumable sessions."""
 
     max_handles: int
-    """Handles of one session that are known (`MAX_HANDLES`)."""
+    """Valid handles of one session, at most (`MAX_HANDLES`)."""
 
     async def save_session(
         self, saved: SavedSession, handle: str, now: float, expires: float
@@ -89,7 +89,7 @@ class SessionStore(Protocol):
     async def take_session(
         self, handle: str, owner: str, model: str, now: float, exact: bool
     ) -> SavedSession | Refusal:
-        """Take a handle's session for a new connection, whose lease is in the answer.
+        """Load a handle's session and lease it to a new connection.
 
         Atomic: of any number of callers each gets another lease. The handle that was presented is
         the session's newest from then on; the others stay valid. `exact` gives the state that was
@@ -101,7 +101,7 @@ class SessionStore(Protocol):
     async def renew_sessions(
         self, sessions: Mapping[SessionId, int], now: float, expires: float
     ) -> dict[SessionId, int]:
-        """Keep these sessions, held under these leases, until `expires`.
+        """Extend these sessions, held under these leases, until `expires`.
 
         Returns the present lease of each, also where it is greater than the caller's (then nothing
         is renewed); sessions that are not there are left out.
@@ -109,19 +109,19 @@ class SessionStore(Protocol):
         ...
 
     async def forget_session(self, session: SessionId, lease: int) -> None:
-        """Drop a session and its handles, unless a newer connection holds it."""
+        """Delete a session and its handles, unless a newer connection holds it."""
         ...
 
 
 class TokenStore(Protocol):
-    """Stores ephemeral tokens."""
+    """Port to the store of ephemeral tokens."""
 
     async def put_token(self, token: TokenRecord) -> None:
-        """Keep a token until `KEEP_EXPIRED_S` after it has expired."""
+        """Save a token until `KEEP_EXPIRED_S` after it has expired."""
         ...
 
     async def find_token(self, digest: str, now: float) -> TokenRecord | None:
-        """Return a token, used up or expired even, until `KEEP_EXPIRED_S` after its end."""
+        """Return a token, even one used up or expired, until `KEEP_EXPIRED_S` after its end."""
         ...
 
     async def claim_token(self, digest: str, now: float, resuming: bool) -> TokenRecord | Refusal:
@@ -134,10 +134,10 @@ class TokenStore(Protocol):
 
 
 class KeyStore(Protocol):
-    """Stores API keys."""
+    """Port to the store of API keys."""
 
     async def put_key(self, key: KeyRecord) -> bool:
-        """Keep a key, in the place of one with the same id, atomically.
+        """Save a key, replacing one with the same id, atomically.
 
         False, and nothing is kept, where another key has its name.
         """
@@ -148,12 +148,12 @@ class KeyStore(Protocol):
         ...
 
     async def drop_key(self, id: str) -> bool:
-        """Delete a key; returns whether there was one."""
+        """Delete a key; return whether there was one."""
         ...
 
 
 class QuotaStore(Protocol):
-    """Stores what principals use of their quotas."""
+    """Port to the store of quota usage, by principal."""
 
     async def acquire_slot(
         self, owner: str, holder: str, limit: int, now: float, expires: float
@@ -179,16 +179,16 @@ class QuotaStore(Protocol):
 
 
 class StateStore(SessionStore, TokenStore, KeyStore, QuotaStore, Protocol):
-    """The whole store: sessions, tokens, keys and quotas."""
+    """Port to the whole store: sessions, tokens, keys and quotas."""
 
     name: str
     """For display: `memory`, `sqlite` with its file, `redis` with its address, no password."""
 
     shared: bool
-    """Whether other processes see what this one writes."""
+    """True if other processes see what this one writes."""
 
     async def start(self) -> None:
-        """Connect. Raises `ConfigError` for what cannot work, `StoreError`."""
+        """Connect to the store. Raises `ConfigError` for permanent faults, `StoreError`."""
         ...
 
     async def ping(self) -> None:
@@ -208,5 +208,5 @@ def token_refusal(token: TokenRecord, now: float, resuming: bool) -> Refusal | N
 
 
 def digest_secret(secret: str) -> str:
-    """Return the SHA-256 of a secret in hexadecimal, which is what a store keeps of it."""
+    """Return the SHA-256 of a secret in hexadecimal, the only form that is stored."""
     return sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()

@@ -28,11 +28,11 @@ T = TypeVar("T")
 
 CONNECT_TIMEOUT_S = 1.0
 PROBE_LIFETIME_S = 60
-"""How long the key written by `ping` stays."""
+"""Lifetime of the key that `ping` writes."""
 
 
 class RedisStore:
-    """Implements the port. `url` as redis-py takes it; names in Redis begin with `prefix`."""
+    """State store in Redis. `url` as redis-py takes it; names in Redis begin with `prefix`."""
 
     shared = True
     max_handles = MAX_HANDLES
@@ -70,7 +70,7 @@ class RedisStore:
                 await self._redis.aclose()
 
     async def _do(self, call: Awaitable[T]) -> T:
-        """Return the answer to a call. Raises `StoreError`."""
+        """Call Redis, bounded in time. Raises `StoreError`."""
         from redis.exceptions import RedisError
 
         try:
@@ -270,7 +270,7 @@ local function drop_unused(session)
     end
 end
 """
-"""What every script begins with."""
+"""Beginning of every script."""
 
 SAVE = """
 local session, owner, model, lease, data, handle, expires, names, most = unpack(ARGV, 3, 11)

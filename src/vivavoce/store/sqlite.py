@@ -40,7 +40,7 @@ BUSY_TIMEOUT_S = 2.0
 
 
 class SqliteStore:
-    """Implements the port. `path` is the file, made with its folder where it is not there."""
+    """State store in SQLite. `path` is the file, created with its folder if absent."""
 
     shared = True
     max_handles = MAX_HANDLES
@@ -57,7 +57,7 @@ class SqliteStore:
         self._writes = 0
 
     async def start(self) -> None:
-        """Open the file. Raises `ConfigError` where it cannot be, or is something else.
+        """Open the file. Raises `ConfigError` if it can't be opened or is no such store.
 
         A file that another process has locked is a `StoreError`.
         """
@@ -83,7 +83,7 @@ class SqliteStore:
         await self._file.aclose()
 
     async def _change(self, statement: str, values: tuple[Any, ...] | dict[str, Any]) -> int:
-        """Run one statement. Returns how many rows it changed."""
+        """Run one statement; return the number of rows it changed."""
         return await self._file.run_work(lambda db: db.execute(statement, values).rowcount)
 
     def _sweep_expired(self, db: sqlite3.Connection, now: float) -> None:
@@ -242,7 +242,7 @@ class SqliteStore:
 
 
 def _save_media(db: sqlite3.Connection, saved: SavedSession, handle: str) -> None:
-    """Save the media that is not there yet, and what the handle's state refers to."""
+    """Save new media, and the references of the handle's state to media."""
     db.execute(DROP_USES, (handle,))
     if not saved.media:
         return
@@ -261,7 +261,7 @@ def _is_busy(error: Exception) -> bool:
 
 
 class SqliteDatabase:
-    """A connection to the file at `path`, on a thread of its own.
+    """Connection to a SQLite file, on a thread of its own.
 
     The thread makes every call from its first statement to its last, for the whole process, so
     calls stand in line; a call whose turn does not come within `timeout_s` fails. Going to
@@ -293,7 +293,7 @@ class SqliteDatabase:
             raise StoreError("The state file is busy.") from None
 
     async def aclose(self) -> None:
-        """Close it after the present call; a call that the disk does not answer is left behind."""
+        """Close the connection after the present call; abandon a call that hangs."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -345,7 +345,7 @@ class SqliteDatabase:
         self._inode = self._path.stat().st_ino
 
     def _is_there(self) -> bool:
-        """Return whether the path still leads to the file that is open."""
+        """Return whether the path still names the open file."""
         try:
             return self._path.stat().st_ino == self._inode
         except FileNotFoundError:
@@ -417,7 +417,7 @@ COMMIT;
 """
 
 ABOUT = "SELECT user_version, (SELECT count(*) FROM sqlite_schema) FROM pragma_user_version"
-"""Which version a file is of, and how much is in it; in one statement, so at one moment."""
+"""Version and number of tables of a file, read in one statement and so at one moment."""
 
 PROBE = (
     "INSERT OR REPLACE INTO places VALUES ('', '', 0)",
