@@ -201,6 +201,7 @@ async def walk_server() -> dict[str, Walk]:
             update = await _receive(client, _offers_handle)
             handle = update["sessionResumptionUpdate"]["newHandle"]
         setup["sessionResumption"] = {"handle": handle}
+        await asyncio.sleep(SETTLE_S)  # the first connection's own end is no part of the walk
         walks["resumption handle"].carries = partial(_holds_session, handle)
         async with connect(address, max_size=None) as client:
             with walks["resumption handle"].recorded():

@@ -110,11 +110,8 @@ class SessionOpener:
     @asynccontextmanager
     async def open_connection(self, request: SessionRequest) -> AsyncIterator[Connection]:
         """Open a connection; release its slot, lease and quota at the end. Raises `ClientFault`."""
-        context, principal, resuming = (
-            self._context,
-            request.client.principal,
-            request.is_resumption,
-        )
+        context, principal = self._context, request.client.principal
+        resuming = request.is_resumption
         _report_unused_hints(request)
         if not resuming:
             self._admit()
@@ -126,7 +123,7 @@ class SessionOpener:
             held.push_async_callback(context.quotas.release_session, principal, meter)
             toolset = _toolset(request)
             try:
-                tools = await toolset.resolve(start.merge_tools(request.setup))
+                tools = await toolset.resolve(start.merge_tools())
                 session = await self._build_session(request, start, tools)
                 # The server may have filled up, or begun to drain, meanwhile.
                 self._admit(start.session)
@@ -170,7 +167,7 @@ class SessionOpener:
         context, gauge = self._context, request.backend.backend.gauge
 
         def make() -> LiveSession:
-            setup, settings, before = request.setup, request.settings, start.checkpoint
+            setup, settings, before = start.setup, request.settings, start.checkpoint
             behavior, ids = family_behavior(setup.model), context.ids
             if before is not None:
                 return LiveSession.resume(before, setup, behavior, settings, ids, tools, gauge)
@@ -189,17 +186,17 @@ class SessionOpener:
         toolset: Toolset,
         meter: UsageMeter,
     ) -> Connection:
-        context, setup, hosting = self._context, request.setup, request.backend.backend
+        context, hosting = self._context, request.backend.backend
         connection = Connection(
             start.session,
             session,
-            setup,
+            start.setup,
             request.socket,
             request.dialect,
             hosting,
             position=start.position,
             toolset=toolset,
-            store=context.checkpoints.open_store(start, setup, request.client.principal.id),
+            store=context.checkpoints.open_store(start, request.client.principal.id),
             meter=meter,
         )
         meter.on_exceeded = partial(connection.schedule_close, CloseReason.QUOTA, QUOTA_NOTICE_S)

@@ -13,7 +13,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import Enum
 from hashlib import sha256
 from typing import Any, NamedTuple, cast, get_args
@@ -47,22 +47,24 @@ log = logging.getLogger(__name__)
 class SessionStart:
     """Start of a connection's session: a new one, or a resumed `checkpoint`.
 
-    `lease` is the number under which the connection holds the session, and `handle` the one that
-    its client presented.
+    `setup` is the client's, without the handle that it presented, which is a secret and goes no
+    further than this module. `lease` is the number under which the connection holds the session.
     """
 
     session: SessionId
+    setup: SessionSetup
     lease: int = 1
     checkpoint: Checkpoint | None = None
-    handle: str = ""
+    handle: str = field(default="", repr=False)
 
     @property
     def position(self) -> Position:
         """Position from which audio is counted: the checkpoint's, or 0."""
         return 0 if self.checkpoint is None else self.checkpoint.position
 
-    def merge_tools(self, setup: SessionSetup) -> Tools:
+    def merge_tools(self) -> Tools:
         """Return the unresolved tools with which the session begins."""
+        setup = self.setup
         return setup.tools if self.checkpoint is None else self.checkpoint.merge_setup(setup)[1]
 
 
@@ -85,7 +87,7 @@ class CheckpointRepository:
         """Start a new session, or load and lease the one of the presented handle."""
         resumption = setup.resumption
         if resumption is None or not resumption.handle:
-            return SessionStart(self._ids.session())
+            return SessionStart(self._ids.session(), setup)
         taken = await self._store.take_session(
             digest_secret(resumption.handle),
             owner,
@@ -98,15 +100,14 @@ class CheckpointRepository:
         checkpoint = await asyncio.to_thread(decode_checkpoint, taken.data, taken.media)
         if checkpoint is None:
             return Refusal.UNKNOWN
-        return SessionStart(taken.session, taken.lease, checkpoint, resumption.handle)
+        setup = replace(setup, resumption=replace(resumption, handle=""))
+        return SessionStart(taken.session, setup, taken.lease, checkpoint, resumption.handle)
 
-    def open_store(
-        self, start: SessionStart, setup: SessionSetup, owner: str
-    ) -> SessionCheckpointStore | None:
+    def open_store(self, start: SessionStart, owner: str) -> SessionCheckpointStore | None:
         """Return the checkpoint store of a session; `None` if its client asks for no handles."""
-        if setup.resumption is None:
+        if start.setup.resumption is None:
             return None
-        model = model_id(setup.model)
+        model = model_id(start.setup.model)
         return SessionCheckpointStore(self._store, start, owner, model, self._resume_s, self._now)
 
 
@@ -251,11 +252,11 @@ class CheckpointEncoder:
 
     def _object(self, value: Any, media: dict[str, bytes], leave_out: str = "") -> bytes:
         members = [b'"is":' + _json(type(value).__name__)]
-        for field in fields(value):
-            if field.init and field.name != leave_out:
-                write = self._piece if field.name == "instruction" else self._write
-                member = write(getattr(value, field.name), media)
-                members.append(_json(field.name) + b":" + member)
+        for each in fields(value):
+            if each.init and each.name != leave_out:
+                write = self._piece if each.name == "instruction" else self._write
+                member = write(getattr(value, each.name), media)
+                members.append(_json(each.name) + b":" + member)
         return b"{" + b",".join(members) + b"}"
 
 
