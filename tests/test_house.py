@@ -59,7 +59,7 @@ ALLOWED: dict[str, set[str]] = {
     "logs": {"domain", "errors"},
     "testing": {"domain", "errors", "engines", "testing", "store.port"},
     "cli": {
-        "server", "bench", "client", "config", "domain", "errors", "engines", "http",
+        "server", "bench", "evaluation", "client", "config", "domain", "errors", "engines", "http",
         "cli", "logs", "tools", "store",
     },
     "__main__": {"cli"},

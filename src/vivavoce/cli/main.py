@@ -26,6 +26,7 @@ COMMANDS = {
     "voices": "vivavoce.cli.engines:voices",
     "engines": "vivavoce.cli.engines:engines",
     "doctor": "vivavoce.cli.doctor:doctor",
+    "eval": "vivavoce.cli.eval:evaluate",
 }
 """The function or group of each command, in the order of the help."""
 

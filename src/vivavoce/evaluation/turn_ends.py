@@ -1,0 +1,94 @@
+"""Find the ends of turns in labelled clips: the detector's scores, through the core's detection.
+
+Scores are made once for each clip; every silence window is then tried on the same scores. Nothing
+here waits: time is counted in samples, so that the figures do not depend on the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+from vivavoce.core.events import VoiceScored
+from vivavoce.core.turn_detection import ActivityTracker, SpeechEdge, SpeechEvent, vad_params
+from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, samples, seconds
+from vivavoce.domain.setup import ActivityDetection
+from vivavoce.engines.ports import VoiceDetector
+from vivavoce.evaluation.clips import LabelledClip
+from vivavoce.evaluation.measures import (
+    DetectedTurn,
+    OperatingPoint,
+    cut_off_rate,
+    judge_ends,
+    mean_delay_s,
+)
+
+EAGER_SILENCE_MS = 200
+
+LONGEST_WINDOW_S = 3.5
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredClip:
+    """A clip and the detector's score of each of its frames."""
+
+    clip: LabelledClip
+    scores: tuple[float, ...]
+    frame_samples: int
+
+    def found_ends_s(self, silence_ms: int | None = None) -> list[float]:
+        """Return when turn detection ends the turn, by `silence_ms` or the default silence."""
+        detection = ActivityDetection(silence_duration_ms=silence_ms)
+        tracker = ActivityTracker(vad_params(detection, EAGER_SILENCE_MS))
+        return [seconds(e.position) for e in self._events(tracker) if e.kind is SpeechEdge.END]
+
+    def silences_seen_s(self) -> list[float]:
+        """Return when the detector sees silences begin."""
+        parameters = vad_params(ActivityDetection(), EAGER_SILENCE_MS)
+        tracker = ActivityTracker(replace(parameters, pause=1, silence=samples(1e6)))
+        return [seconds(e.edge) for e in self._events(tracker) if e.kind is SpeechEdge.PAUSE]
+
+    def _events(self, tracker: ActivityTracker) -> Iterable[SpeechEvent]:
+        position = self.frame_samples * len(self.scores)
+        return tracker.add_scores(VoiceScored(position, self.scores, self.frame_samples))
+
+
+def score_clip(clip: LabelledClip, detector: VoiceDetector) -> ScoredClip:
+    """Score every whole frame of a clip. Blocks: 0.2 ms for a frame of 32 ms."""
+    size = detector.frame_samples * BYTES_PER_SAMPLE
+    state = detector.fresh()
+    scores = []
+    for begin in range(0, len(clip.pcm) - size + 1, size):
+        [(score, state)] = detector.score([clip.pcm[begin : begin + size]], [state])
+        scores.append(score)
+    return ScoredClip(clip, tuple(scores), detector.frame_samples)
+
+
+def outcomes(clips: Iterable[ScoredClip], silence_ms: int | None = None) -> list[DetectedTurn]:
+    """Return what silence alone makes of the clips; the default silence for `None`."""
+    return [judge_ends(each.clip, each.found_ends_s(silence_ms)) for each in clips]
+
+
+def silence_curve(clips: Sequence[ScoredClip]) -> list[OperatingPoint]:
+    """Return a point for each silence window, from one frame to 3.5 s, frame by frame."""
+    if not clips:
+        return []
+    frame_ms = 1000 * clips[0].frame_samples / INPUT_RATE
+    points = []
+    for count in range(1, round(1000 * LONGEST_WINDOW_S / frame_ms) + 1):
+        window_ms = round(count * frame_ms)
+        found = outcomes(clips, window_ms)
+        delay_s, cut_offs = mean_delay_s(found, LONGEST_WINDOW_S), cut_off_rate(found)
+        if delay_s is not None and cut_offs is not None:
+            points.append(OperatingPoint(f"silence of {window_ms} ms", delay_s, cut_offs))
+    return points
+
+
+def detection_lag_s(clips: Iterable[ScoredClip]) -> float:
+    """Return how long after the last word the detector sees the silence begin, on average."""
+    lags = []
+    for each in clips:
+        after = [seen - each.clip.end_s for seen in each.silences_seen_s()]
+        lags += [lag for lag in after if lag > -0.5][:1]
+    return fmean(lags) if lags else 0.0

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from vivavoce.cli.errors import open_console
+from vivavoce.cli.eval import print_report
+from vivavoce.cli.main import app
+from vivavoce.evaluation.results import Comparability, EvaluationReport, ReportRow
+
+
+def test_an_unknown_tier_is_refused_with_those_that_exist() -> None:
+    result = CliRunner().invoke(app, ["eval", "--only", "pauses,speed"])
+    assert result.exit_code == 1
+    assert "There is no tier 'speed'." in result.stderr
+    assert "turn-end, pauses, curve" in result.stderr
+
+
+def test_a_pipe_gets_lines_with_tabs(capsys: pytest.CaptureFixture[str]) -> None:
+    row = ReportRow(
+        "pauses", "turns ended", 0.1, "0.10", 9, Comparability.DEFINITION, "n", "pauses"
+    )
+    print_report(EvaluationReport([row], skipped=["curve: no engines"]), open_console())
+    heading, line, skipped = capsys.readouterr().out.splitlines()
+    assert heading.split("\t")[2] == "ours"
+    assert line.split("\t")[:4] == ["pauses", "turns ended", "0.10", "9"]
+    assert "GPT-Realtime 0.01 synthetic, 0.12 Candor" in line.split("\t")[4]
+    assert skipped == "Left out: curve: no engines."

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import asyncio
+
+from vivavoce.client.session import ServerEndpoint
+from vivavoce.config.loading import load_config
+from vivavoce.engines.registry import EngineBuilder
+from vivavoce.evaluation.labelled_speech import spoken_text
+from vivavoce.evaluation.tiers import Evaluation
+from vivavoce.server import Server
+
+TURNS = (
+    spoken_text("Good morning.", "whole", "short", 0),
+    spoken_text("Eggs, [0.9] and some milk.", "paused", "list", 0),
+)
+
+
+async def test_two_turns_through_the_scripted_engines() -> None:
+    flags = {"profile": "scripted", "server.port": 0, "server.tls.enabled": False}
+    server = Server(load_config(None, flags))
+    builder = EngineBuilder()
+    evaluation = Evaluation(clip_count=2, together=2, say=lambda line: None)
+    await evaluation.make_clips(await builder.build("synthesizer", "tones"), turns=TURNS)
+    detector = await builder.build("detector", "energy")
+    await asyncio.to_thread(evaluation.detect_turns, ("turn-end", "pauses", "curve"), detector)
+    await server.start()
+    try:
+        endpoint = ServerEndpoint(server.url())
+        await evaluation.speak_turns(("turn-end", "pauses"), endpoint, "any", "")
+    finally:
+        await server.stop(drain_s=0)
+    details = evaluation.report.details
+    assert {each.name for each in details["turn detection"]} == {"whole", "paused"}
+    assert all(each.delay_s is not None for each in details["turn detection"])
+    assert details["curve, silence only, synthetic"]
+    [whole] = details["turns spoken to the server"]
+    assert whole.latency_s is not None, "it was answered after its end"
+    assert whole.times.overlap_count == 0
+    [paused] = details["turns with pauses spoken to the server"]
+    assert paused.latency_s is not None
+    assert {row.tier for row in evaluation.report.rows} == {"turn-end", "pauses", "curve"}
