@@ -1,4 +1,4 @@
-"""Messages to the client, independent of the wire. `protocol.encode` spells them."""
+"""Server messages as dataclasses, independent of the wire format (see `protocol.encode`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Share the event loop: wait for idle turns, decode in a thread, measure the lag."""
+"""Event-loop scheduling: yield until the loop is idle, decode in a thread, measure the lag."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Queue messages for a client, and send them.
+"""Send queue of one client: bound, purge and send messages.
 
 Generations wait while more than `HIGH_WATER_BYTES` are queued, so that a slow client slows the
 engine and fills no memory. A client that reads nothing for `STALL_TIMEOUT_S`, or lets `MAX_BYTES`
