@@ -108,7 +108,7 @@ class ToolError(VivavoceError):
     """Failure of a server-side tool.
 
     `tool` is its registry name (`search.searxng`), for the log. `problem` is one sentence for the
-    model, which may pass it on: no address, key or path of this machine stands in it, and nothing
+    model, which may pass it on: it holds no address, key or path of this machine, and nothing
     of the arguments, since it is logged. `words` are an outside service's own about it, which may
     repeat what was said: they are for the model, and personal in the log.
     """

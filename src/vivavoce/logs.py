@@ -3,8 +3,7 @@
 A line is a fixed sentence and fields, the `extra` of the standard library. Keys and tokens travel
 in URLs and headers, so no query and no header is ever logged, and anything that looks like a secret
 is masked once more here: by its own look, or by the name of the header or field that it belongs to.
-What was said stands only in the fields of `PERSONAL`, which are left out unless the operator asks
-for them.
+A person's words are only in the fields of `PERSONAL`, which are left out unless configured.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ class TlsTable(_Table):
 class QuotaTable(_Table):
     """`[server.quota]`: the quota of clients without a key that has its own; 0 is no limit.
 
-    It holds for each of `server.keys`, and, where no key is asked for, for all callers together.
+    It holds for each of `server.keys`, and, if no key is required, for all clients together.
     """
 
     sessions: int = Field(default=0, ge=0)
@@ -161,8 +161,8 @@ class SessionTable(_Table):
     end of the turn. Speech recognized with a confidence below `min_confidence` (0..1) is not
     answered: the user is asked to say it again; 0 turns that off.
     `context_tokens` is the context window, 0 that of the language model. `messages_per_s` is how
-    many messages each connection may send, of which those with nothing but sound count a tenth, and
-    `audio_speed` how many times faster than real time sound is taken after the first minute; 0 is
+    many messages each connection may send, of which those of audio only count a tenth, and
+    `audio_speed` how many times faster than real time audio is read after the first minute; 0 is
     no limit.
     """
 
@@ -214,7 +214,7 @@ class StoreTable(_Table):
 
     `sqlite` is a file, `path` if it is not to be the user's own; `redis` is the server at `url`;
     `memory` forgets with the process. `resume_s` is how long after its connection has ended a
-    session can be resumed. `prefix` stands before every name in Redis.
+    session can be resumed. `prefix` begins every name in Redis.
     """
 
     use: Literal["sqlite", "memory", "redis"] = "sqlite"

@@ -93,7 +93,7 @@ TRANSITIONS: dict[TurnState, dict[SpeechEdge, TurnState]] = {
 class FloorTaken(Enum):
     """Way in which the user took the floor: by voice, by a request, or by content.
 
-    It stands until the rules have looked at it once: only the beginning of activity interrupts.
+    It is cleared once the rules have seen it: only the beginning of activity interrupts.
     """
 
     ACTIVITY = "activity"
@@ -177,7 +177,7 @@ class UserTurns:
         return True
 
     def refresh_transcript(self, position: Position, step: Step) -> None:
-        """Request a transcript if one is due while the user speaks; audio stands at `position`."""
+        """Request a transcript up to `position` if one is due while the user speaks."""
         turn = self.open
         if not self._streams or turn is None or turn.state is not TurnState.SPEAKING:
             return

@@ -181,7 +181,7 @@ class Tools:
     """All tools of a session.
 
     `functions` are run by the client. `builtin` are the API's other kinds that the client asked
-    for, and `server` the functions that stand for those of them that the server has.
+    for, and `server` the functions in their place that the server runs.
     """
 
     functions: tuple[ToolDeclaration, ...] = ()

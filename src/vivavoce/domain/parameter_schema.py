@@ -183,7 +183,7 @@ def draft_of(schema: Schema) -> str:
 def resolve_pointer(root: object, pointer: str) -> object:
     """Return the target of a JSON pointer in the form of a URI fragment (`#/$defs/a%20b`).
 
-    Raises `LookupError` where nothing stands there.
+    Raises `LookupError` if there is none.
     """
     here = root
     for step in _ESCAPES.sub(_decoded, pointer).split("/")[1:]:

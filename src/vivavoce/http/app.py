@@ -97,7 +97,7 @@ class App:
                     await self._http(scope, receive, send)
 
     def _routes(self) -> list[BaseRoute]:
-        # A base URL may have a path of its own, which then stands before every route.
+        # A base URL may have a path of its own, which is then a prefix of every route.
         listing = self._guarded(self._list, Opens.MODELS)
         getting = self._guarded(self._get, Opens.MODELS)
         publishers = "{version}/publishers/google/models"

@@ -1,6 +1,6 @@
 """API keys of the configuration and the store, and their scopes.
 
-Where a credential may stand is `protocol.paths`. With no key anywhere the server is *open*:
+`protocol.paths` finds the credential of a request. With no key anywhere the server is *open*:
 all clients are admitted, as the same principal.
 """
 

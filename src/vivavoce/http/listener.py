@@ -7,10 +7,10 @@ it.
 
 What one connection may take is bounded here and in `uvicorn_protocols.py`:
 
-- a connection that says nothing, or does not finish its TLS handshake, its request's head or
+- a connection that sends nothing, or does not finish its TLS handshake, its request's head or
   its body within `handshake_s`, is closed;
 - a head larger than `max_head_bytes` is refused with 431, a malformed one with 400;
-- `limits.py` says who gives way when there are many connections.
+- `limits.py` decides which connection is closed when there are many.
 """
 
 from __future__ import annotations

@@ -1,14 +1,13 @@
 """Decide which peers, host names and origins may call the server.
 
-- *Plain text* is taken from this machine only, unless the operator says otherwise: keys travel in
-  what is sent.
+- *Plain text* is accepted from this machine only, unless configured otherwise: it carries keys.
 - *Host*: a name that is not one of the server's is refused. Else a foreign page could point a name
   of its own at this machine (DNS rebinding) and pass for the server's own page.
 - *Origin*: browsers let any page open a WebSocket to any address, and say which page it is. Pages
   of this machine and of the server itself are accepted; others when they are configured. Programs
   other than browsers send none.
 
-Nothing that a proxy adds (`X-Forwarded-…`) is believed, and there are no cookies.
+Headers that a proxy adds (`X-Forwarded-…`) are ignored, and there are no cookies.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Enforce quotas of principals: sessions, audio and calls a day, messages a second.
 
-Sessions and the day's sums stand in the store, so that they hold over all servers that share it.
+Sessions and daily sums are kept in the store, so that quotas hold over all servers that share it.
 Usage is counted here and added up there every `FLUSH_S` by one task for the process; messages are
 counted here alone. While the store is unavailable no sum is enforced: conversations continue, and
 their usage is added later.

@@ -61,7 +61,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
 
     - The handshake has to be complete within `handshake_s`; one that cannot be parsed is answered.
     - What comes before our 101 waits until it is sent, or else the answer to an early ping would
-      stand before the answer to the request.
+      precede the answer to the request.
     - Before the application admits the client (`http.websocket`) the slot's bounds hold, and
       nothing is read behind the first message.
     - After a frame that breaks the rules (too big, not UTF-8, not masked) the rest of what the
@@ -284,7 +284,7 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
         super().send_keepalive_ping()
 
     def keepalive_timeout(self) -> None:
-        # A pong may stand behind much else that the client sent: anything that arrived is a
+        # A pong may follow much else that the client sent: anything that arrived is a
         # sign of life, and while we do not read ourselves, silence says nothing.
         if self._received_since_ping or self.read_paused:
             self.pong_timer = self.pending_ping_payload = None

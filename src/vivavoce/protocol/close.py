@@ -1,8 +1,8 @@
 """Close codes and reasons of refusals, in the exact sentences of the Live API.
 
-There is no error message in the protocol: every refusal is a WebSocket close frame, and its
-reason is the only diagnostic that a client ever shows. The sentences are Google's where they
-are known, so that what is written about them elsewhere applies.
+The protocol has no error message: every refusal is a WebSocket close frame, and its reason is the
+only diagnostic that a client shows. The sentences are Google's where they are known, so that
+advice about them applies.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Parse JSON frames within limits checked before the parse, and decode their base64.
 
 What a message costs depends on the values in it and not on its bytes: 30 MB of base64 are one
-string, 30 MB of empty lists ten million objects. Every value stands behind an opening bracket or a
+string, 30 MB of empty lists ten million objects. Every value follows an opening bracket or a
 comma, so these are counted first, and whatever is not base64 is bounded in bytes as well.
 
 orjson reads everything that is JSON, except unpaired surrogates, which JavaScript produces when

@@ -1,7 +1,7 @@
 """Normalize off-spec client JSON: move misplaced fields, convert OpenAI, Anthropic and MCP forms.
 
 A field is recognized by its name alone, so only names that occur once are moved, and only to where
-nothing stands yet. What is repeated or free in form is left as it is.
+nothing is set yet. Repeated and free-form fields are left as they are.
 
 Programs that were written for the OpenAI or the Anthropic API, or that hand on what an MCP server
 lists, send its forms of content and tools. Each `respell` function returns the value itself where

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 MAX_WAIT_S = 0.005
 """Longest wait for an idle turn while the loop is busy. Those that wait share it:
-a hundred newcomers wait for a hundred steps of the loop, and not for half a second."""
+a hundred new ones wait for a hundred steps of the loop, and not for half a second."""
 
 
 async def idle_turn() -> None:

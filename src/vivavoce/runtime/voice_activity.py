@@ -24,7 +24,7 @@ from vivavoce.errors import EngineError
 from vivavoce.runtime.audio_input import AudioBuffer
 
 MAX_SCORED_S = 0.5
-"""Longest audio that is scored before the core is told; long messages are cut into it."""
+"""Longest audio that is scored before its scores are posted; longer messages are split."""
 
 MAX_BACKLOG_S = 10.0
 """Audio without a single score after which a session ends with the detector's error."""

@@ -1,6 +1,6 @@
 """Interfaces of the state store, with the guarantees of atomicity that it gives.
 
-Three adapters stand behind it: `memory` (one process, forgets with it), `sqlite` (one machine,
+Three adapters implement it: `memory` (one process, forgets with it), `sqlite` (one machine,
 several processes) and `redis` (several machines). `testing.store_contract` says what each must do.
 
 Rules for every adapter:

@@ -264,10 +264,9 @@ class SqliteDatabase:
     """Connection to a SQLite file, on a thread of its own.
 
     The thread makes every call from its first statement to its last, for the whole process, so
-    calls stand in line; a call whose turn does not come within `timeout_s` fails. Going to
-    the thread and back once a call, and not once a statement, keeps the line short where the
-    processor is busy with other work. A connection on which something failed is closed, and the
-    next call makes a new one.
+    calls queue; one that waits longer than `timeout_s` fails. Going to the thread and back
+    once a call, and not once a statement, keeps the queue short on a busy machine. A connection
+    on which something failed is closed, and the next call makes a new one.
     """
 
     def __init__(self, path: Path, timeout_s: float, busy_s: float) -> None:
