@@ -1,7 +1,7 @@
 """Save session checkpoints under resumption handles, and load them when a client resumes.
 
-A checkpoint is versioned JSON in which every value names its class; media is stored apart, under its
-SHA-256. Objects of the user's own (arguments, results, schemas) are kept as they are, with
+A checkpoint is versioned JSON in which every value names its class; media is stored apart, under
+its SHA-256. Objects of the user's own (arguments, results, schemas) are kept as they are, with
 integers of any length and unpaired surrogates.
 """
 
