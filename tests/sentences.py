@@ -7,14 +7,15 @@ A sentence is a literal beside a close code or a status, or the argument of a fu
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-SOURCE = ROOT / "src" / "vivavoce"
-DOCUMENT = ROOT / "docs" / "reference" / "errors.md"
+from support.source_tree import SOURCE, nodes, parse
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "reference" / "errors.md"
 LEFT_OUT = ("client", "cli", "testing")
 """Packages that end no connection of a client."""
 
@@ -27,16 +28,17 @@ MAKERS = {"invalid": (1007, ""), "malformed": (1007, "Invalid JSON payload recei
 Sentence = tuple[int, str]
 
 
+@functools.cache
 def sentences() -> dict[Sentence, str]:
     """Every sentence with its code or status, and where it stands."""
-    trees = {path: ast.parse(path.read_text()) for path in sorted(SOURCE.rglob("*.py"))}
-    constants = {name: text for tree in trees.values() for name, text in _constants(tree)}
+    paths = sorted(SOURCE.rglob("*.py"))
+    constants = {name: text for path in paths for name, text in _constants(parse(path))}
     found: dict[Sentence, str] = {}
-    for path, tree in trees.items():
+    for path in paths:
         inside = path.relative_to(SOURCE)
         if inside.parts[0] in LEFT_OUT:
             continue
-        for node in ast.walk(tree):
+        for node in nodes(path):
             for code, text in _of(node, constants):
                 found[code, text] = f"{inside}:{getattr(node, 'lineno', 0)}"
     return found
@@ -109,4 +111,9 @@ def covers(row: Sentence, sentence: Sentence) -> bool:
 
 
 def _is_like(form: str, text: str) -> bool:
-    return re.fullmatch(".*".join(map(re.escape, form.split("…"))), text, re.DOTALL) is not None
+    return _pattern(form).fullmatch(text) is not None
+
+
+@functools.cache
+def _pattern(form: str) -> re.Pattern[str]:
+    return re.compile(".*".join(map(re.escape, form.split("…"))), re.DOTALL)

@@ -6,7 +6,6 @@ The import table is the authority, and a failure prints the offending edge.
 from __future__ import annotations
 
 import ast
-import functools
 import re
 import runpy
 import statistics
@@ -16,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from support.source_tree import SOURCE, nodes, parse
+
 # Not by the path of imports: there `scripts/partners.py` would hide `tests/partners`.
 _STRUCTURE = runpy.run_path(str(Path(__file__).parent.parent / "scripts" / "structure.py"))
-
-SOURCE = Path(__file__).parent.parent / "src" / "vivavoce"
 
 # A module is covered by the longest entry that is a prefix of its name.
 ALLOWED: dict[str, set[str]] = {
@@ -99,13 +98,8 @@ def modules() -> Iterator[tuple[str, Path]]:
         yield name.removesuffix(".__init__"), path
 
 
-@functools.cache
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
-
-
-def imports(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+def imports(path: Path) -> Iterator[str]:
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -123,7 +117,7 @@ def test_imports_follow_the_table() -> None:
     for name, path in modules():
         rule = max((entry for entry in ALLOWED if covers(entry, name)), key=len, default=None)
         assert rule is not None, f"{name} stands in no row of the import table"
-        for target in imports(parsed(path)):
+        for target in imports(path):
             if not target.startswith("vivavoce."):
                 continue
             ours = target.removeprefix("vivavoce.")
@@ -143,7 +137,7 @@ def test_the_core_and_its_words_use_no_clock_no_tasks_no_chance() -> None:
         for folder, libraries in LIBRARIES.items():
             if not covers(folder, name):
                 continue
-            for target in imports(parsed(path)):
+            for target in imports(path):
                 top = target.split(".")[0]
                 if top not in libraries | {"vivavoce"}:
                     faults.append(f"{name} -> {top}")
@@ -161,7 +155,7 @@ def test_engine_adapters_do_not_import_each_other() -> None:
         if not name.startswith("engines.") or name.count(".") != 1:
             continue
         own = name.split(".")[1]
-        for target in imports(parsed(path)):
+        for target in imports(path):
             parts = target.split(".")
             if parts[:2] == ["vivavoce", "engines"] and len(parts) > 2:
                 other = parts[2]
@@ -181,7 +175,7 @@ def test_neither_packages_nor_files_import_in_a_circle() -> None:
 def test_no_class_name_stands_twice() -> None:
     places: dict[str, set[str]] = {}
     for name, path in modules():
-        for node in ast.walk(parsed(path)):
+        for node in nodes(path):
             if isinstance(node, ast.ClassDef) and not covers(WIRE, name):
                 places.setdefault(node.name, set()).add(name)
     twice = {name: sorted(where) for name, where in places.items() if len(where) > 1}
@@ -191,7 +185,7 @@ def test_no_class_name_stands_twice() -> None:
 def test_names_and_docstrings_use_the_fields_words() -> None:
     found: dict[str, set[str]] = {}
     for module, path in modules():
-        for node in ast.walk(parsed(path)):
+        for node in nodes(path):
             for text in (*_names_of(node), *_first_sentence(node)):
                 for word in PRIVATE_WORDS.intersection(_words_of(text)):
                     found.setdefault(word, set()).add(f"{module}: {text}")
@@ -201,10 +195,10 @@ def test_names_and_docstrings_use_the_fields_words() -> None:
 def test_the_tree_of_errors_is_drawn_whole() -> None:
     bases: dict[str, set[str]] = {}
     for _, path in modules():
-        for node in ast.walk(parsed(path)):
+        for node in nodes(path):
             if isinstance(node, ast.ClassDef):
                 bases[node.name] = {each.id for each in node.bases if isinstance(each, ast.Name)}
-    drawn = set(re.findall(r"\w+", ast.get_docstring(parsed(SOURCE / "errors.py")) or ""))
+    drawn = set(re.findall(r"\w+", ast.get_docstring(parse(SOURCE / "errors.py")) or ""))
     ours = {"VivavoceError"}
     while more := {name for name, known in bases.items() if known & ours} - ours:
         ours |= more
@@ -239,7 +233,7 @@ def test_rooms_stay_small() -> None:
         text = path.read_text()
         if (lines := text.count("\n")) > MAX_FILE_LINES:
             faults.append(f"{name}: {lines} lines")
-        for node in ast.walk(ast.parse(text)):
+        for node in nodes(path):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or node.lineno) - node.lineno + 1
                 if length > MAX_FUNCTION_LINES:

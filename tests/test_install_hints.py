@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from support.source_tree import nodes
 from vivavoce.install_hints import accepted_versions, install_command, missing_library
 
 ROOT = Path(__file__).parent.parent
@@ -71,8 +72,9 @@ def test_no_text_installs_the_project_from_an_index() -> None:
 
 
 def _strings(path: Path) -> list[str]:
-    nodes = ast.walk(ast.parse(path.read_text("utf-8")))
-    return [n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    return [
+        n.value for n in nodes(path) if isinstance(n, ast.Constant) and isinstance(n.value, str)
+    ]
 
 
 def test_the_command_installs_into_this_environment() -> None:

@@ -6,7 +6,8 @@ import ast
 
 import pytest
 
-from sentences import SOURCE, covers, documented, sentences
+from sentences import covers, documented, sentences
+from support.source_tree import SOURCE, nodes
 
 OF_LIBRARIES = {
     (400, "missing Sec-WebSocket-… header"),
@@ -33,7 +34,7 @@ def test_the_page_has_no_sentence_that_nothing_says() -> None:
     said = {
         node.value
         for path in SOURCE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes(path)
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     }
     text, found = "\n".join(said), sentences()
