@@ -235,6 +235,7 @@ def test_one_line_swaps_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     assert model_of(own) == {"use": "llamacpp", "path": "/models/Own:7b.gguf"}
 
 
+@pytest.mark.integration
 async def test_the_line_is_what_the_engine_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIVAVOCE_MODEL_KEY", "secret")
     choice = model_of(load_config(flags={"model": "openai:http://127.0.0.1:11434/v1#qwen3"}))

@@ -19,6 +19,7 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
+@pytest.mark.integration
 async def test_a_refusal_by_asyncio_and_by_httpx(free_port: int) -> None:
     with pytest.raises(OSError, match="Connect call failed") as refused:
         await asyncio.open_connection("127.0.0.1", free_port)
@@ -29,6 +30,7 @@ async def test_a_refusal_by_asyncio_and_by_httpx(free_port: int) -> None:
     assert connection_failure(behind.value) == "Connection refused"
 
 
+@pytest.mark.integration
 def test_a_name_that_leads_nowhere() -> None:
     with httpx2.Client(trust_env=False) as client, pytest.raises(httpx2.ConnectError) as failed:
         client.get("http://nowhere.invalid")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.integration
 
 MADE_WHERE_USED = {
     "engines/function_calling/values.py", "engines/function_calling/phrases.py",

@@ -62,6 +62,7 @@ def test_weights_are_those_of_the_profiles_in_use() -> None:
     assert weights_in_use(swapped) == ["moonshine", "silero"]
 
 
+@pytest.mark.integration
 async def test_a_missing_voice_falls_back_and_is_reported(tmp_path: Path) -> None:
     async with serving(tmp_path, MUTE, profile=None) as server, connected(server) as client:
         part = server.readiness.parts["profile mute"]
@@ -76,6 +77,7 @@ async def test_a_missing_voice_falls_back_and_is_reported(tmp_path: Path) -> Non
     assert "".join(each.get("text", "") for each in said) == "still here"
 
 
+@pytest.mark.integration
 async def test_a_profile_that_cannot_start_does_not_stop_the_others(tmp_path: Path) -> None:
     file = 'models = {good = "scripted", bad = "bad"}\n' + PROFILE.format(
         name="bad", responder="unruly:absent"
@@ -91,6 +93,7 @@ async def test_a_profile_that_cannot_start_does_not_stop_the_others(tmp_path: Pa
             assert "setupComplete" in await client.receive()
 
 
+@pytest.mark.integration
 async def test_nothing_that_can_start_is_an_error_and_the_port_is_free_again(
     tmp_path: Path,
 ) -> None:
@@ -105,6 +108,7 @@ async def test_nothing_that_can_start_is_an_error_and_the_port_is_free_again(
     listener.close()
 
 
+@pytest.mark.integration
 async def test_an_engine_that_does_not_exist_is_told_with_those_that_do(tmp_path: Path) -> None:
     file = 'models = {"*" = "bad"}\n' + PROFILE.format(name="bad", responder="oracle")
     server = Server(
@@ -116,6 +120,7 @@ async def test_an_engine_that_does_not_exist_is_told_with_those_that_do(tmp_path
     assert "cascade" in error.value.fix
 
 
+@pytest.mark.integration
 async def test_a_busy_port_is_told_before_engines_are_started(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         settings = load_config(
@@ -127,6 +132,7 @@ async def test_a_busy_port_is_told_before_engines_are_started(tmp_path: Path) ->
         assert second.readiness.parts["profile scripted"].state is ComponentState.STARTING
 
 
+@pytest.mark.integration
 async def test_a_certificate_of_the_users_own_is_served(tmp_path: Path) -> None:
     from vivavoce.http.certificates import prepare_authority
 
@@ -148,6 +154,7 @@ async def test_a_certificate_that_is_none_is_a_config_error(tmp_path: Path) -> N
         await server.start()
 
 
+@pytest.mark.integration
 async def test_draining_admits_nobody(tmp_path: Path) -> None:
     async with serving(tmp_path) as server, connected(server) as client:
         server.sessions.draining = True
@@ -155,6 +162,7 @@ async def test_draining_admits_nobody(tmp_path: Path) -> None:
         assert await client.closing() == (1011, "The service is currently unavailable.")
 
 
+@pytest.mark.integration
 async def test_what_was_said_stands_in_the_log_on_request(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -172,6 +180,7 @@ async def test_what_was_said_stands_in_the_log_on_request(
         assert ("secretword" in str(lines)) is personal
 
 
+@pytest.mark.integration
 async def test_an_engine_that_never_closes_holds_nobody_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -190,6 +199,7 @@ async def test_an_engine_that_never_closes_holds_nobody_up(
     assert "engine did not close in time" in caplog.text
 
 
+@pytest.mark.integration
 async def test_conversations_told_to_go_are_counted(tmp_path: Path) -> None:
     async with serving(tmp_path) as server, connected(server) as client:
         await client.set_up()
@@ -197,6 +207,7 @@ async def test_conversations_told_to_go_are_counted(tmp_path: Path) -> None:
         assert "vivavoce_goaway_total 1.0" in server.metrics.exposition().decode()
 
 
+@pytest.mark.integration
 async def test_a_tool_that_falls_back_and_one_that_lacks_a_part_are_told(tmp_path: Path) -> None:
     absent = {"use": "bubblewrap", "program": "/nowhere/bwrap"}
     async with serving(tmp_path, tools__code={**absent, "otherwise": "monty"}) as server:
@@ -212,6 +223,7 @@ async def test_a_tool_that_falls_back_and_one_that_lacks_a_part_are_told(tmp_pat
     assert reason.startswith("codeExecution is not available: ")
 
 
+@pytest.mark.integration
 async def test_the_default_search_is_off_without_an_index_and_nobody_is_alarmed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

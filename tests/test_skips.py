@@ -11,7 +11,7 @@ import pytest
 
 from skips import permitted
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.integration
 
 SKIPPING = """
 import pytest

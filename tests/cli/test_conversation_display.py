@@ -293,6 +293,7 @@ async def interrupting(peer: Peer) -> None:
     await peer.gone()
 
 
+@pytest.mark.integration
 async def test_a_pipe_gets_a_line_for_each_thing() -> None:
     out, transcript = io.StringIO(), io.StringIO()
     display = PlainDisplay(
@@ -308,6 +309,7 @@ async def test_a_pipe_gets_a_line_for_each_thing() -> None:
     assert not display.failed
 
 
+@pytest.mark.integration
 async def test_the_question_is_printed_before_its_answer_is_there() -> None:
     out = io.StringIO()
 
@@ -323,6 +325,7 @@ async def test_the_question_is_printed_before_its_answer_is_there() -> None:
     assert out.getvalue() == "you    turn on\n"
 
 
+@pytest.mark.integration
 async def test_words_that_come_late_are_printed_too() -> None:
     out = io.StringIO()
 
@@ -338,6 +341,7 @@ async def test_words_that_come_late_are_printed_too() -> None:
     assert out.getvalue().splitlines()[:3] == ["you    turn", "you    on", "voice  Yes."]
 
 
+@pytest.mark.integration
 async def test_a_pipe_gets_unheard_words_in_brackets_and_the_transcript_in_a_field() -> None:
     out, transcript = io.StringIO(), io.StringIO()
     display = PlainDisplay(
@@ -352,6 +356,7 @@ async def test_a_pipe_gets_unheard_words_in_brackets_and_the_transcript_in_a_fie
     assert turn["said"] + turn["unheard"] == "Once upon a time"
 
 
+@pytest.mark.integration
 async def test_a_terminal_keeps_finished_turns_and_nothing_of_the_status_line() -> None:
     screen = io.StringIO()
     console = Console(
@@ -370,6 +375,7 @@ async def test_a_terminal_keeps_finished_turns_and_nothing_of_the_status_line() 
     assert left[4:] == []
 
 
+@pytest.mark.integration
 async def test_a_terminal_strikes_unheard_words_out() -> None:
     screen = io.StringIO()
     console = Console(
@@ -380,6 +386,7 @@ async def test_a_terminal_strikes_unheard_words_out() -> None:
     assert "\x1b[1;2;9mupon a time" in screen.getvalue() or "9mOnce upon" in screen.getvalue()
 
 
+@pytest.mark.integration
 async def test_what_an_end_cuts_off_stays_on_the_screen() -> None:
     async def leaving(peer: Peer) -> None:
         await asked(peer)

@@ -44,6 +44,7 @@ def test_a_whole_conversation_with_the_scripted_profile(tmp_path: Path) -> None:
         assert file.getnframes() > 24_000
 
 
+@pytest.mark.integration
 def test_a_busy_port_is_said_with_a_way_out() -> None:
     import socket
 

@@ -69,10 +69,12 @@ def scripted(**flags: Any) -> Config:
     return load_config(flags={"profile": "scripted", **flags})
 
 
+@pytest.mark.integration
 def test_a_stranger_on_the_port_is_named(stranger: ServerAddress) -> None:
     assert codes(examination.examine_port(stranger)) == {ErrorCode.PORT_BUSY}
 
 
+@pytest.mark.integration
 def test_plain_text_where_tls_is_spoken_is_named(stranger: ServerAddress) -> None:
     (finding,) = [
         f for f in examination.examine_tls(scripted(), stranger, {}) if f.severity is Severity.ERROR
@@ -82,6 +84,7 @@ def test_plain_text_where_tls_is_spoken_is_named(stranger: ServerAddress) -> Non
     assert "WRONG_VERSION_NUMBER" in finding.text
 
 
+@pytest.mark.integration
 async def test_a_certificate_of_another_authority_is_named(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     async with serving(tmp_path / "other") as server:
@@ -100,12 +103,14 @@ async def test_a_certificate_of_another_authority_is_named(tmp_path: Path) -> No
     assert any("profile scripted is ready" in each.text for each in ours)
 
 
+@pytest.mark.integration
 def test_a_free_port_is_well() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         place = ServerAddress("127.0.0.1", server.getsockname()[1], "")
     assert codes(examination.examine_port(place)) == set()
 
 
+@pytest.mark.integration
 def test_a_shell_that_points_here_and_does_not_trust_us_is_named() -> None:
     config = scripted()
     place = ServerAddress("127.0.0.1", 8482, "https://127.0.0.1:8482")
@@ -116,6 +121,7 @@ def test_a_shell_that_points_here_and_does_not_trust_us_is_named() -> None:
     assert codes(examination.examine_tls(config, place, right)) == set()
 
 
+@pytest.mark.integration
 def test_what_run_sets_satisfies_the_examination_of_an_own_certificate(tmp_path: Path) -> None:
     made = prepare_authority(tmp_path / "elsewhere")
     flags = {"server.tls.certificate": made.certificate, "server.tls.key": made.key}
@@ -125,6 +131,7 @@ def test_what_run_sets_satisfies_the_examination_of_an_own_certificate(tmp_path:
     assert codes(examination.examine_tls(config, place, sdk_variables(config, present={}))) == set()
 
 
+@pytest.mark.integration
 def test_a_shell_with_another_key_is_named() -> None:
     config = scripted(**{"server.keys": "right"})
     place = ServerAddress("127.0.0.1", 8482, "https://127.0.0.1:8482")
@@ -191,6 +198,7 @@ def test_notes_leave_the_exit_status_alone() -> None:
     assert worst_severity([note, warning]) is Severity.WARNING
 
 
+@pytest.mark.integration
 def test_the_language_model_that_the_server_runs_on_can_be_named() -> None:
     dead = "openai:http://127.0.0.1:9/v1#m"
     result = CliRunner().invoke(app, ["doctor", "--quick", "--model", dead, "--json"])
@@ -201,6 +209,7 @@ def test_the_language_model_that_the_server_runs_on_can_be_named() -> None:
     assert (result.exit_code, "E-CONFIG" in result.stdout) == (2, True)
 
 
+@pytest.mark.integration
 def test_the_whole_examination_of_the_scripted_profile() -> None:
     prepare_for_server("127.0.0.1")
 
@@ -214,6 +223,7 @@ def test_the_whole_examination_of_the_scripted_profile() -> None:
     assert all("fix" in each for each in report["findings"] if each["severity"] != "ok")
 
 
+@pytest.mark.integration
 def test_every_engine_is_named_before_it_is_tried() -> None:
     result = CliRunner().invoke(app, ["doctor", "--profile", "scripted"])
 
@@ -222,6 +232,7 @@ def test_every_engine_is_named_before_it_is_tried() -> None:
     assert "detector.energy scores" in result.stdout
 
 
+@pytest.mark.integration
 def test_findings_come_one_by_one() -> None:
     """A slow engine keeps back what is found after it, and nothing that was found before."""
     steps = examine_all(None, {"profile": "scripted"}, quick=False)
@@ -230,6 +241,7 @@ def test_findings_come_one_by_one() -> None:
     assert [type(step) for step in engines[:6]] == [Trial, Finding] * 3
 
 
+@pytest.mark.integration
 def test_an_engine_that_is_missing_is_an_error(at_home: Path) -> None:
     path = at_home / "c.toml"
     path.write_text(
@@ -259,6 +271,7 @@ def test_every_code_is_documented() -> None:
     assert [code.value for code in ErrorCode if f"`{code.value}`" not in page.read_text()] == []
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("variables", "severity", "what"),
     [
@@ -281,6 +294,7 @@ def test_the_store_is_tried(
     assert (found["severity"], what in found["what"]) == (severity, True), found
 
 
+@pytest.mark.integration
 def test_an_open_address_without_a_key_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIVAVOCE_SERVER__HOST", "0.0.0.0")
     done = CliRunner().invoke(app, ["doctor", "--json", "--quick"])
@@ -323,11 +337,13 @@ async def test_what_was_asked_for_and_lacks_something_is_an_error(tmp_path: Path
     assert (search.severity, search.code) == (Severity.ERROR, ErrorCode.ENGINE_MISSING)
 
 
+@pytest.mark.integration
 async def test_a_search_service_that_is_not_there_is_a_warning() -> None:
     (search,) = await found(search={"use": "searxng", "url": "http://127.0.0.1:9"})
     assert (search.severity, search.code) == (Severity.WARNING, ErrorCode.TOOL_FAILED)
 
 
+@pytest.mark.integration
 async def test_an_mcp_server_that_is_not_there_is_a_warning() -> None:
     kitchen = {"kitchen": {"url": "http://127.0.0.1:9/mcp"}}
     (server,) = await found(search="", mcp=kitchen)

@@ -75,6 +75,7 @@ def test_what_was_set_about_proxies_stays() -> None:
     assert found["NO_PROXY"] == "intra.example,localhost,127.0.0.1,::1"
 
 
+@pytest.mark.integration
 def test_the_first_configured_key_is_the_clients() -> None:
     config = load_config(flags={"server.keys": "first,second", "server.host": "0.0.0.0"})
 
@@ -103,7 +104,7 @@ def test_without_tls_nothing_is_said_about_trust() -> None:
     assert "SSL_CERT_FILE" not in found
 
 
-@pytest.mark.process
+@pytest.mark.integration
 @pytest.mark.parametrize("shell", ["sh", "bash", "zsh"])
 def test_posix_shells_read_it_back(shell: str) -> None:
     if shutil.which(shell) is None:
@@ -173,6 +174,7 @@ def test_a_mistake_is_told_with_its_code(monkeypatch: pytest.MonkeyPatch) -> Non
     assert result.stdout == ""
 
 
+@pytest.mark.integration
 async def test_a_vivavoce_is_told_as_one(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         port = server.listener.address[1]
@@ -185,6 +187,7 @@ async def test_a_vivavoce_is_told_as_one(tmp_path: Path) -> None:
     assert fault.fix.startswith("Use that one")
 
 
+@pytest.mark.integration
 def test_a_port_that_nobody_has_is_free() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -194,6 +197,7 @@ def test_a_port_that_nobody_has_is_free() -> None:
     check_port(load_config(flags={"server.port": 0}))
 
 
+@pytest.mark.integration
 def test_a_busy_port_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))

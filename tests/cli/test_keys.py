@@ -110,6 +110,7 @@ def test_a_file_that_is_no_store_is_told(state: Path) -> None:
 FILE = "[store]\nuse = 'sqlite'\n"
 
 
+@pytest.mark.integration
 async def test_a_running_server_heeds_keys_and_makes_tokens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,6 +140,7 @@ async def test_a_running_server_heeds_keys_and_makes_tokens(
         assert "E-REFUSED: field_mask is invalid" in bad[2]
 
 
+@pytest.mark.integration
 async def test_a_token_holds_a_setup(tmp_path: Path) -> None:
     (tmp_path / "setup.json").write_text(
         json.dumps({"setup": {"model": "models/token", "generationConfig": {"temperature": 0}}})
@@ -151,6 +153,7 @@ async def test_a_token_holds_a_setup(tmp_path: Path) -> None:
             assert "setupComplete" in await it.receive()
 
 
+@pytest.mark.integration
 def test_without_a_server_there_is_no_token() -> None:
     done = RUN.invoke(app, ["token", "--url", "http://127.0.0.1:9"])
     assert done.exit_code == 3

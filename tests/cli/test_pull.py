@@ -14,6 +14,8 @@ from vivavoce.cli.main import app
 from vivavoce.engines import registry, silero, weights_download
 from vivavoce.engines.weights import Weights, cached_folder
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:

@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from vivavoce.cli.main import app
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(autouse=True)

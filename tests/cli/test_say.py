@@ -28,6 +28,7 @@ async def answering(peer: Peer) -> None:
     await peer.gone()
 
 
+@pytest.mark.integration
 def test_it_prints_the_answer_and_keeps_its_sound(tmp_path: Path) -> None:
     with serving_in_a_thread(answering) as url:
         result = run.invoke(app, ["say", "hello", "--url", url, "--out", str(tmp_path / "a.wav")])
@@ -37,6 +38,7 @@ def test_it_prints_the_answer_and_keeps_its_sound(tmp_path: Path) -> None:
         assert file.getnframes() == 2_400
 
 
+@pytest.mark.integration
 def test_json_and_text_and_standard_input() -> None:
     with serving_in_a_thread(answering) as url:
         result = run.invoke(app, ["say", "-", "--text", "--json", "--url", url], input="good day\n")
@@ -46,6 +48,7 @@ def test_json_and_text_and_standard_input() -> None:
     assert turn["first_text_ms"] >= 0
 
 
+@pytest.mark.integration
 def test_it_does_not_wait_for_ever() -> None:
     async def silent(peer: Peer) -> None:
         await peer.take()
@@ -68,6 +71,7 @@ async def failing(peer: Peer) -> None:
     await peer.gone()
 
 
+@pytest.mark.integration
 def test_a_turn_that_the_server_could_not_answer_is_exit_code_6() -> None:
     with serving_in_a_thread(failing) as url:
         plain = run.invoke(app, ["say", "hello", "--url", url])
@@ -79,6 +83,7 @@ def test_a_turn_that_the_server_could_not_answer_is_exit_code_6() -> None:
     assert (turn["failed"], turn["reason"]) == (True, "GENERATED_OTHER")
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("code", "reason", "name"),
     [
@@ -136,6 +141,7 @@ async def grounded(peer: Peer) -> None:
     await peer.gone()
 
 
+@pytest.mark.integration
 def test_the_servers_tools_are_asked_for_and_what_they_found_is_told() -> None:
     with serving_in_a_thread(grounded) as url:
         result = run.invoke(app, ["say", "hello", "--text", "--use", "search,code", "--url", url])
@@ -144,6 +150,7 @@ def test_the_servers_tools_are_asked_for_and_what_they_found_is_told() -> None:
     assert result.stderr == told
 
 
+@pytest.mark.integration
 def test_tools_that_were_wanted_and_not_used_are_spoken_of() -> None:
     with serving_in_a_thread(answering) as url:
         result = run.invoke(app, ["say", "hello", "--text", "--use", "search", "--url", url])

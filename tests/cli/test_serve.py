@@ -41,6 +41,7 @@ async def test_a_signal_that_comes_first_cancels_it() -> None:
     assert unwound.is_set()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("hurries", [True, False])
 async def test_who_is_waited_for_is_said_and_a_second_signal_ends_the_wait(
     tmp_path: Path, hurries: bool
@@ -69,6 +70,7 @@ async def test_who_is_waited_for_is_said_and_a_second_signal_ends_the_wait(
     ]
 
 
+@pytest.mark.integration
 async def test_an_end_without_conversations_says_nothing(tmp_path: Path) -> None:
     server = Server(load_config(None, {"profile": "scripted", "server.port": 0}), folder=tmp_path)
     await server.start()

@@ -124,12 +124,14 @@ def reports(url: str, timeout_s: float = 5.0) -> list[str]:
     return said
 
 
+@pytest.mark.integration
 def test_a_server_that_starts_is_waited_for_with_one_sentence() -> None:
     with answering((503, STARTING), (503, STARTING), (200, READY)) as (url, asked):
         assert reports(url) == ["The server is still starting (profile a); waiting for it."]
     assert asked == ["/readyz"] * 3
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "answer",
     [(200, READY), (503, FAILED), (404, b"not here"), (503, b"<html>"), (503, []), (503, {})],
@@ -140,11 +142,13 @@ def test_nothing_else_is_waited_for(answer: tuple[int, object]) -> None:
     assert asked == ["/readyz"]
 
 
+@pytest.mark.integration
 def test_no_server_is_left_to_the_session_to_report() -> None:
     (line,) = reports("http://127.0.0.1:9")
     assert line.startswith("No server answers at http://127.0.0.1:9 yet; waiting ")
 
 
+@pytest.mark.integration
 def test_a_port_that_opens_later_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vivavoce.cli.session.LISTENER_S", 30.0)
     said: list[str] = []
@@ -163,11 +167,13 @@ def test_a_port_that_opens_later_is_waited_for(monkeypatch: pytest.MonkeyPatch) 
     assert said[1:] == ["The server is still starting (profile a); waiting for it."]
 
 
+@pytest.mark.integration
 def test_waiting_ends() -> None:
     with answering((503, STARTING)) as (url, _):
         assert reports(url, timeout_s=0.0) == []
 
 
+@pytest.mark.integration
 def test_a_server_too_busy_to_answer_is_waited_for_within_bounds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -192,6 +198,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "command", [["say", "good day"], ["talk", "--in", "spoken.wav", "--fast", "--plain"], ["token"]]
 )
@@ -203,6 +210,7 @@ async def test_a_command_trusts_the_local_authority(home: Path, command: list[st
     assert "E-TLS" not in done.stderr
 
 
+@pytest.mark.integration
 async def test_a_server_of_another_authority_is_not_trusted(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,8 @@ from client.stub import READY, Peer, serving_in_a_thread, spoken
 from vivavoce.cli.main import app
 from vivavoce.client.audio import Recording
 
+pytestmark = pytest.mark.integration
+
 run = CliRunner()
 
 OVER = {"serverContent": {"turnComplete": True}}

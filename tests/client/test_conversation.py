@@ -62,6 +62,7 @@ class Watcher(ConversationObserver):
         self.turns.append(turn)
 
 
+@pytest.mark.integration
 async def test_it_hears_answers_and_runs_a_tool() -> None:
     results: list[object] = []
 
@@ -98,6 +99,7 @@ async def test_it_hears_answers_and_runs_a_tool() -> None:
     assert [turn is None for turn in watcher.in_progress] == [False, False, True]
 
 
+@pytest.mark.integration
 async def test_an_interruption_drops_what_was_not_played() -> None:
     async def script(peer: Peer) -> None:
         await peer.take()
@@ -127,6 +129,7 @@ async def test_an_interruption_drops_what_was_not_played() -> None:
     assert talk.played_s == pytest.approx(turn.played_s, abs=0.001)
 
 
+@pytest.mark.integration
 async def test_waiting_gives_up_in_time() -> None:
     async def script(peer: Peer) -> None:
         await peer.take()
@@ -139,6 +142,7 @@ async def test_waiting_gives_up_in_time() -> None:
             assert not await talk.run_while_receiving(talk.wait_for_turns(1, timeout_s=0.05))
 
 
+@pytest.mark.integration
 async def test_the_servers_end_of_the_session_ends_the_conversation() -> None:
     async def script(peer: Peer) -> None:
         await peer.take()
@@ -162,6 +166,7 @@ async def answer_each(peer: Peer, questions: int) -> None:
     await peer.gone()
 
 
+@pytest.mark.integration
 async def test_a_later_question_is_waited_for_although_an_earlier_one_was_answered() -> None:
     async def script(peer: Peer) -> None:
         await answer_each(peer, 2)
@@ -180,6 +185,7 @@ async def test_a_later_question_is_waited_for_although_an_earlier_one_was_answer
     assert len(talk.log.turns) == 2
 
 
+@pytest.mark.integration
 async def test_quiet_is_counted_from_the_end_of_what_was_sent() -> None:
     async def script(peer: Peer) -> None:
         await answer_each(peer, 1)

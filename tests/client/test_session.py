@@ -32,6 +32,8 @@ from vivavoce.domain.content import ToolResult
 from vivavoce.domain.ids import CallId
 from vivavoce.errors import ConfigError
 
+pytestmark = pytest.mark.integration
+
 
 async def test_a_conversation_in_both_directions() -> None:
     peers: list[Peer] = []

@@ -62,6 +62,7 @@ WAYS = {
 }
 
 
+@pytest.mark.walk
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("seed", range(budget(1, 8)))
 def test_resumed_at_every_point_it_goes_on_as_if_it_had_not_been_cut(way: str, seed: int) -> None:
@@ -299,6 +300,7 @@ def test_what_was_typed_is_contained_and_with_it_the_sound_before_it() -> None:
     assert world.session.take_checkpoint(world.now).consumed == 1
 
 
+@pytest.mark.walk
 def test_the_smallest_pieces_of_sound_take_no_room_and_promise_no_more_than_is_so() -> None:
     world = World(replace(COUNTING, realtime=MANUAL), SETTINGS)
     count = budget(2_000, 20_000)

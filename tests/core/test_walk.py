@@ -23,6 +23,8 @@ from vivavoce.core.settings import SessionSettings
 from vivavoce.core.user_turns import TurnState
 from vivavoce.domain.setup import SessionSetup
 
+pytestmark = pytest.mark.walk
+
 FEW = (
     "speech", "short silence", "long silence", "hypothesis", "first words", "words", "other words",
     "no words",

@@ -21,7 +21,7 @@ from vivavoce.engines.bubblewrap_process import NamespacesForbidden
 from vivavoce.errors import ConfigError, EngineMissing, ToolError
 from vivavoce.testing.sandbox_contract import SandboxContract
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.integration
 
 MARK = 333
 """So many MiB of memory no other sandbox on this machine has: it stands in the command line."""

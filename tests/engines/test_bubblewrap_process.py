@@ -30,7 +30,7 @@ from vivavoce.engines.bubblewrap_process import (
 )
 from vivavoce.engines.sandbox_limits import CodeOutput, SandboxLimits
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.integration
 
 UNBOUND = """
 import json, os, signal, sys

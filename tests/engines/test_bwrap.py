@@ -9,7 +9,7 @@ import pytest
 from engines.bwrap import FORBIDDEN, NOT_HERE, lack, program
 
 
-@pytest.mark.process
+@pytest.mark.integration
 def test_that_it_can_not_be_fetched_is_found_out_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,7 +74,7 @@ index.close()
 """Begins an index and puts a document into it; waits for a line after its first look at it."""
 
 
-@pytest.mark.process
+@pytest.mark.integration
 def test_two_processes_that_begin_one_index_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "index.sqlite3"
     with ExitStack() as running:
@@ -170,7 +170,7 @@ def common() -> Iterator[Path]:
         yield Path(made)
 
 
-@pytest.mark.process
+@pytest.mark.integration
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_who_may_not_write_may_read_and_who_may_not_read_is_told(common: Path) -> None:
     def told(path: Path) -> str:

@@ -74,6 +74,7 @@ async def test_an_unknown_setting_is_refused() -> None:
         await create({"speed": 1}, None)  # type: ignore[arg-type]
 
 
+@pytest.mark.integration
 async def test_any_rate_becomes_24_khz_trimmed_and_level(tmp_path: Path) -> None:
     quiet = [0] * 11025
     (tmp_path / "sound").write_bytes(wav(11025, quiet + ([3000] * 5 + [-3000] * 5) * 1102 + quiet))
@@ -86,6 +87,7 @@ async def test_any_rate_becomes_24_khz_trimmed_and_level(tmp_path: Path) -> None
     await engine.aclose()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
@@ -102,6 +104,7 @@ async def test_a_failing_program_is_an_engine_error(
     await engine.aclose()
 
 
+@pytest.mark.integration
 async def test_a_program_that_is_gone_is_an_engine_error(tmp_path: Path) -> None:
     engine = EspeakSynthesizer(str(tmp_path / "gone"), ["de"])
     with pytest.raises(EngineError, match="can't be run"):
@@ -109,6 +112,7 @@ async def test_a_program_that_is_gone_is_an_engine_error(tmp_path: Path) -> None
     await engine.aclose()
 
 
+@pytest.mark.integration
 async def test_a_cancelled_clause_kills_the_program(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pid")
     engine = EspeakSynthesizer(program(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 60"), [])
@@ -122,6 +126,7 @@ async def test_a_cancelled_clause_kills_the_program(tmp_path: Path) -> None:
     await engine.aclose()
 
 
+@pytest.mark.integration
 async def test_a_program_that_does_not_list_its_voices_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +136,7 @@ async def test_a_program_that_does_not_list_its_voices_is_missing(
             await create({"program": silent(tmp_path, "exec sleep 60")}, None)  # type: ignore[arg-type]
 
 
+@pytest.mark.integration
 async def test_a_start_that_is_left_kills_the_program(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pid")
     name = silent(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 60")

@@ -15,6 +15,8 @@ from vivavoce.engines.monty import ENGINE, MontySandbox, create, keeping_last_va
 from vivavoce.errors import ConfigError, EngineMissing, ToolError
 from vivavoce.testing.sandbox_contract import SandboxContract
 
+pytestmark = pytest.mark.integration
+
 
 class TestMonty(SandboxContract):
     async def build(self, time_s: float) -> MontySandbox:

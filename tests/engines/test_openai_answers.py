@@ -22,6 +22,8 @@ from vivavoce.engines.registry import EngineBuilder
 from vivavoce.errors import ConfigError, EngineBusy, EngineError, EngineMissing
 from vivavoce.testing.engine_contracts import LanguageModelContract, request
 
+pytestmark = pytest.mark.integration
+
 
 class TestContract(LanguageModelContract):
     """The public contract, over an endpoint that calls a function when it is offered one."""

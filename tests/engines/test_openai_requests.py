@@ -33,6 +33,8 @@ from vivavoce.engines.openai import create, required_weights
 from vivavoce.errors import ConfigError
 from vivavoce.testing.engine_contracts import request
 
+pytestmark = pytest.mark.integration
+
 
 async def test_sampling_and_extra_fields_travel(build: Build, chat: FakeChat) -> None:
     sampling = Sampling(temperature=0.5, top_p=0.9, max_output_tokens=50, seed=7)

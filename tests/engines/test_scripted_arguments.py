@@ -28,6 +28,8 @@ from engines.schema_table import (
 from serving import connected, serving
 from vivavoce.server import Server
 
+pytestmark = pytest.mark.integration
+
 Json = dict[str, Any]
 Errors = Iterator[jsonschema.ValidationError]
 

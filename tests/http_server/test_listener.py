@@ -22,6 +22,8 @@ from vivavoce.http.certificates import CertificateAuthority, prepare_authority, 
 from vivavoce.http.limits import ConnectionLimits
 from vivavoce.http.listener import Listener
 
+pytestmark = pytest.mark.integration
+
 
 async def scheme(request: Request) -> Response:
     return PlainTextResponse(request.url.scheme)

@@ -17,6 +17,8 @@ import websockets
 from serving import LIVE, MODEL, Client, connected, live_url, serving, spoken, until
 from vivavoce.engines.scripted import EchoModel, hear
 
+pytestmark = pytest.mark.integration
+
 TOKEN = "auth_tokens/abc"
 BAD_KEY = (1007, "API key not valid. Please pass a valid API key.")
 NO_CREDENTIAL = 1008

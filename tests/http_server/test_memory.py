@@ -18,6 +18,8 @@ from vivavoce.runtime.audio_input import AudioBuffer
 from vivavoce.runtime.connection import Connection
 from vivavoce.server import Server
 
+pytestmark = pytest.mark.integration
+
 HELD = (Connection, HttpConnection, AudioBuffer, LiveSession, LiveSocket, ServerProtocol)
 SOUND = {"mimeType": "audio/pcm;rate=16000", "data": base64.b64encode(bytes(32_000)).decode()}
 UPGRADE = (

@@ -13,6 +13,8 @@ import pytest
 
 from serving import Client, connected, serving
 
+pytestmark = pytest.mark.integration
+
 ENTERPRISE = "/ws/google.cloud.aiplatform.v1beta1.LlmBidiService/BidiGenerateContent"
 MANUAL = {"realtimeInputConfig": {"automaticActivityDetection": {"disabled": True}}}
 ANSWER = {"functionResponses": [{"id": "x", "name": "f", "response": {}}]}

@@ -16,6 +16,8 @@ import websockets
 from serving import LIVE, MODEL, connected, live_url, serving, until
 from vivavoce.server import Server
 
+pytestmark = pytest.mark.integration
+
 MIB = 1024 * 1024
 HEAD = (
     b"Host: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -22,6 +22,8 @@ from vivavoce.http.listener import Listener
 from vivavoce.http.uvicorn_protocols import REQUEST_S
 from vivavoce.testing.virtual_loop import run_virtually
 
+pytestmark = pytest.mark.integration
+
 UPGRADE = (
     b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"

@@ -21,7 +21,7 @@ from vivavoce.store.redis import RedisStore
 from vivavoce.store.sqlite import WRITES_PER_SWEEP, SqliteStore
 from vivavoce.testing.store_contract import LATER, NOW, SAVED, SESSION, TOKEN
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.integration
 
 
 @contextmanager

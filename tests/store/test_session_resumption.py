@@ -15,6 +15,8 @@ from vivavoce.errors import StoreError
 from vivavoce.store.memory import MemoryStore
 from vivavoce.store.port import SavedSession
 
+pytestmark = pytest.mark.integration
+
 NOT_FOUND = (1008, "BidiGenerateContent session not found")
 
 

@@ -69,7 +69,7 @@ class TestSqlite(StateStoreContract):
             assert taken == replace(KEPT, lease=2, data=b"7")
 
 
-@pytest.mark.process
+@pytest.mark.integration
 class TestRedis(StateStoreContract):
     numbers = itertools.count()
 

@@ -26,7 +26,7 @@ from vivavoce.store.port import SavedSession, StateStore
 from vivavoce.store.sqlite import SqliteStore
 from vivavoce.testing.store_contract import LATER, NOW, SAVED, TOKEN
 
-pytestmark = pytest.mark.process
+pytestmark = pytest.mark.integration
 
 STORM = Path(__file__).parent / "storm.py"
 

@@ -35,6 +35,7 @@ async def sandbox() -> AsyncIterator[MontySandbox]:
     await built.aclose()
 
 
+@pytest.mark.integration
 async def test_the_model_is_told_what_it_can_do(sandbox: MontySandbox) -> None:
     spec = CodeTool(sandbox).spec
     assert spec.kind is ToolKind.CODE
@@ -52,6 +53,7 @@ async def test_every_module_that_the_model_is_told_of_is_there(sandbox: MontySan
     assert result == CodeResult("OUTCOME_OK", "")
 
 
+@pytest.mark.integration
 async def test_the_model_reads_what_the_client_is_told(sandbox: MontySandbox) -> None:
     outcome = await CodeTool(sandbox).run({"code": "print(sum(range(11)))"}, ASKED)
     assert outcome.response == {"outcome": "OUTCOME_OK", "output": "55\n"}
@@ -59,6 +61,7 @@ async def test_the_model_reads_what_the_client_is_told(sandbox: MontySandbox) ->
     assert not outcome.failed
 
 
+@pytest.mark.integration
 async def test_code_that_fails_is_no_failure_of_the_tool(sandbox: MontySandbox) -> None:
     outcome = await CodeTool(sandbox).run({"code": "1 / 0"}, ASKED)
     assert outcome.response["outcome"] == "OUTCOME_FAILED"
@@ -72,6 +75,7 @@ async def test_without_code_nothing_runs(args: dict[str, object]) -> None:
         await CodeTool(Broken()).run(args, ASKED)
 
 
+@pytest.mark.integration
 async def test_code_has_a_longest_length(sandbox: MontySandbox) -> None:
     tool = CodeTool(sandbox)
     longest = "#" * (MAX_CODE - 2) + "\n7"

@@ -20,6 +20,8 @@ from vivavoce.http import certificates
 from vivavoce.tools.fetch import MAX_REDIRECTS, Fetched, Fetcher
 from vivavoce.tools.ssrf import SsrfGuard
 
+pytestmark = pytest.mark.integration
+
 ERROR, UNSAFE = RetrievalStatus.ERROR, RetrievalStatus.UNSAFE
 HERE = ["127.0.0.1"]
 

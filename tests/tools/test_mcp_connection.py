@@ -112,6 +112,7 @@ async def silent(request: Request) -> Response:
     return PlainTextResponse("")
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("answer", [rubbish, broken, nonsense, silent])
 async def test_a_server_that_speaks_no_mcp_is_not_there(answer: Answer) -> None:
     async with serving(app(answer)) as origin, connection(origin, connect_s=1.0) as odd:
@@ -121,6 +122,7 @@ async def test_a_server_that_speaks_no_mcp_is_not_there(answer: Answer) -> None:
         assert not odd.up
 
 
+@pytest.mark.integration
 async def test_a_silent_server_holds_up_nobody_who_leaves() -> None:
     async with serving(app(silent)) as origin, connection(origin, connect_s=30.0) as odd:
         opening = asyncio.create_task(odd.open())
@@ -131,6 +133,7 @@ async def test_a_silent_server_holds_up_nobody_who_leaves() -> None:
             await opening
 
 
+@pytest.mark.integration
 async def test_a_redirect_to_another_origin_is_not_followed() -> None:
     visits = []
 
@@ -149,7 +152,7 @@ async def test_a_redirect_to_another_origin_is_not_followed() -> None:
     assert visits == []
 
 
-@pytest.mark.process
+@pytest.mark.integration
 @pytest.mark.parametrize("command", [("/does/not/exist",), ("true",), ("cat",), ("yes",)])
 async def test_a_program_that_speaks_no_mcp_is_not_there(command: tuple[str, ...]) -> None:
     async with connection("", command=command, connect_s=1.0) as odd, asyncio.timeout(10):
@@ -157,6 +160,7 @@ async def test_a_program_that_speaks_no_mcp_is_not_there(command: tuple[str, ...
             await odd.open()
 
 
+@pytest.mark.integration
 async def test_of_thousands_of_tools_so_many_are_kept(caplog: pytest.LogCaptureFixture) -> None:
     tools = [Tool(name=f"tool_{n}", input_schema=OBJECT) for n in range(2000)]
     async with serving_mcp(listing(*tools)) as url, connection(url) as odd:
@@ -165,6 +169,7 @@ async def test_of_thousands_of_tools_so_many_are_kept(caplog: pytest.LogCaptureF
     assert "lists too many tools" in caplog.text
 
 
+@pytest.mark.integration
 async def test_all_pages_are_read_and_tools_with_bad_schemas_left_out(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -214,6 +219,7 @@ def test_a_schema_is_looked_at_before_anyone_uses_it(schema: dict[str, Any], fau
     assert bool(found) == bool(fault)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("tool", "problem"),
     [
@@ -244,6 +250,7 @@ async def test_an_answer_that_can_not_be_taken_fails_the_call_alone(
         assert not (await odd.call_tool("listed", {})).is_error
 
 
+@pytest.mark.integration
 async def test_an_unknown_tool_is_an_error_that_the_server_words() -> None:
     async with serving_mcp(listing()) as url, connection(url) as odd:
         await odd.open()
@@ -340,6 +347,7 @@ def test_a_giant_structured_result_is_written_only_as_far_as_it_is_kept() -> Non
     assert len(output) == MAX_TEXT + len(" [cut here]")
 
 
+@pytest.mark.integration
 async def test_a_structured_answer_is_read_in_a_thread() -> None:
     server = scripted_server(plain={"content": [], "structuredContent": {"a": 1}})
     async with serving(server) as origin, connection(origin) as odd:
@@ -377,6 +385,7 @@ async def lose_patience(held: McpConnection) -> None:
     await asyncio.wait({closing})
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("stop", [wait_for_it, lose_patience])
 async def test_a_server_that_is_silent_at_closing_is_left_behind(stop: Stop) -> None:
     inner = scripted_server(plain=text_result("Hello."))
@@ -411,7 +420,7 @@ def with_session(send: Send) -> Send:
     return sent
 
 
-@pytest.mark.process
+@pytest.mark.integration
 async def test_a_program_that_is_deaf_to_signals_is_killed_in_time(tmp_path: Path) -> None:
     script = tmp_path / "server.py"
     script.write_text(DEAF)

@@ -24,6 +24,8 @@ from vivavoce.tools.mcp.connection import McpTool
 from vivavoce.tools.mcp.registry import MAX_RETIRED, McpClientTools, McpRegistry
 from vivavoce.tools.mcp.settings import origin_of, read_settings
 
+pytestmark = pytest.mark.integration
+
 
 @contextlib.asynccontextmanager
 async def hub_with(clients: tuple[str, ...] = (), **servers: Any) -> AsyncIterator[McpRegistry]:
@@ -96,7 +98,6 @@ server.run("stdio")
 """
 
 
-@pytest.mark.process
 async def test_a_program_that_the_configuration_names_lends_its_tools() -> None:
     command = [sys.executable, str(EXAMPLE), "--stdio"]
     async with hub_with(kitchen={"command": command}) as hub:
@@ -121,7 +122,6 @@ async def test_a_program_that_the_configuration_names_lends_its_tools() -> None:
         assert shown.response == {"output": "[image/png attached]"}
 
 
-@pytest.mark.process
 async def test_a_program_that_dies_is_started_again_and_ends_with_the_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,7 +143,6 @@ async def test_a_program_that_dies_is_started_again_and_ends_with_the_server(
         os.kill(second, 0)
 
 
-@pytest.mark.process
 async def test_a_server_killed_in_mid_call_and_started_again_serves_the_next_call(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

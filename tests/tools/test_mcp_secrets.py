@@ -24,6 +24,8 @@ from vivavoce.tools.mcp.registry import McpRegistry
 from vivavoce.tools.mcp.settings import McpServerSpec, McpSettings, origin_of
 from vivavoce.tools.toolbox import REPORTED_ERROR, Toolbox
 
+pytestmark = pytest.mark.integration
+
 SECRET = "swordfish-4711"
 
 

@@ -181,6 +181,7 @@ async def test_ports_are_those_of_the_settings() -> None:
     assert "port" in await refusal("http://page.example/", names, ports=(8080,))
 
 
+@pytest.mark.integration
 async def test_this_machines_resolver_gives_addresses() -> None:
     assert list(await system_resolver("127.0.0.1", 80)) == ["127.0.0.1"]
 

@@ -209,6 +209,7 @@ async def test_an_address_of_the_models_own_is_not_read_however_often_it_is_name
     await web.aclose()
 
 
+@pytest.mark.integration
 async def test_the_operators_mcp_tools_are_offered_to_everybody() -> None:
     server = MCPServer("kitchen")
 

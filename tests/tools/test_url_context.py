@@ -81,6 +81,7 @@ def statuses(outcome: ToolOutcome) -> list[str]:
     return [page.status.value for page in outcome.pages]
 
 
+@pytest.mark.integration
 async def test_pages_are_read_side_by_side_and_each_fares_for_itself(
     web: Site, workers: WorkerPool
 ) -> None:
@@ -107,6 +108,7 @@ async def test_pages_are_read_side_by_side_and_each_fares_for_itself(
     assert outcome.queries == ()
 
 
+@pytest.mark.integration
 async def test_a_page_that_hangs_does_not_keep_the_others(web: Site, workers: WorkerPool) -> None:
     base = f"http://127.0.0.1:{web.port}"
     web.pages["/text"] = answer("Hello there.", "text/plain")
@@ -118,6 +120,7 @@ async def test_a_page_that_hangs_does_not_keep_the_others(web: Site, workers: Wo
     assert "1.5 seconds" in outcome.response["pages"][0]["error"]
 
 
+@pytest.mark.integration
 async def test_long_pages_are_cut_where_it_is_said(web: Site, workers: WorkerPool) -> None:
     web.pages["/"] = answer(SENTENCE * 100, "text/plain")
     url = f"http://127.0.0.1:{web.port}/"
@@ -130,6 +133,7 @@ async def test_long_pages_are_cut_where_it_is_said(web: Site, workers: WorkerPoo
     assert whole == (SENTENCE * 100).strip()
 
 
+@pytest.mark.integration
 async def test_addresses_beyond_the_limit_are_said_to_be_left_out(
     web: Site, workers: WorkerPool
 ) -> None:
@@ -163,6 +167,7 @@ async def test_a_call_without_addresses_is_told_so(
         )
 
 
+@pytest.mark.integration
 async def test_one_address_alone_is_a_list_of_one(web: Site, workers: WorkerPool) -> None:
     web.pages["/"] = answer("text", "text/plain; charset=utf-8")
     url = f"http://127.0.0.1:{web.port}/"
@@ -170,6 +175,7 @@ async def test_one_address_alone_is_a_list_of_one(web: Site, workers: WorkerPool
     assert statuses(outcome) == ["SUCCESS"]
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("jobs", [0, 1])
 async def test_a_full_lane_costs_the_page_and_not_the_turn(web: Site, jobs: int) -> None:
     web.pages["/"] = answer("text", "text/plain")
