@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vivavoce.domain.json_schema import with_draft_mended
+from vivavoce.domain.json_schema import normalize_draft
 
 Json = dict[str, Any]
 
@@ -62,7 +62,7 @@ KEPT: list[Json] = [
 def test_what_is_of_another_draft_is_mended_and_told(schema: Json, expected: Json) -> None:
     told: list[str] = []
     before = repr(schema)
-    assert with_draft_mended(schema, told.append) == expected
+    assert normalize_draft(schema, told.append) == expected
     assert told
     assert repr(schema) == before
 
@@ -70,5 +70,5 @@ def test_what_is_of_another_draft_is_mended_and_told(schema: Json, expected: Jso
 @pytest.mark.parametrize("schema", KEPT)
 def test_what_is_of_its_draft_or_of_none_is_kept(schema: Json) -> None:
     told: list[str] = []
-    assert with_draft_mended(schema, told.append) == schema
+    assert normalize_draft(schema, told.append) == schema
     assert told == []

@@ -12,8 +12,8 @@ from vivavoce.http.models import (
     KNOWN,
     MAX_PAGE,
     ModelList,
-    published,
-    published_page,
+    enterprise_model,
+    enterprise_page,
     served_names,
 )
 
@@ -131,9 +131,10 @@ def test_the_window_is_the_one_that_is_used() -> None:
 
 def test_the_enterprise_path_lists_the_same_models_in_its_own_form() -> None:
     assert (
-        published(body_of("gemini-3.8-live"))["name"] == "publishers/google/models/gemini-3.8-live"
+        enterprise_model(body_of("gemini-3.8-live"))["name"]
+        == "publishers/google/models/gemini-3.8-live"
     )
-    listed = published_page(page(MANY, "2"))
+    listed = enterprise_page(page(MANY, "2"))
     assert [model["name"] for model in listed["publisherModels"]] == [
         "publishers/google/models/model-000",
         "publishers/google/models/model-001",

@@ -56,7 +56,7 @@ BUILTIN_PROFILES: dict[str, dict[str, Any]] = {
 }
 
 
-def one_error_saying(wanted: str) -> WrapValidator:
+def with_single_error(wanted: str) -> WrapValidator:
     """Validate a setting of several types, with one error (`wanted`) for a wrong value."""
 
     def check(value: Any, handler: ValidatorFunctionWrapHandler, _: ValidationInfo) -> Any:
@@ -71,7 +71,7 @@ def one_error_saying(wanted: str) -> WrapValidator:
     return WrapValidator(check)
 
 
-EngineChoice = Annotated[str | dict[str, Any], one_error_saying("an engine's name or a table")]
+EngineChoice = Annotated[str | dict[str, Any], with_single_error("an engine's name or a table")]
 """An engine's name, or a table with `use` and the engine's own settings."""
 
 
@@ -235,7 +235,7 @@ class ToolsTable(_Table):
 
     search: EngineChoice = "local"
     code: EngineChoice = ""
-    url: Annotated[bool | dict[str, Any], one_error_saying("true, false or a table")] = False
+    url: Annotated[bool | dict[str, Any], with_single_error("true, false or a table")] = False
     mcp: dict[str, dict[str, Any]] = {}
     mcp_clients: Words = []
     deadline_s: float = Field(default=30.0, gt=0)

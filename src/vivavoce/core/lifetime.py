@@ -1,4 +1,4 @@
-"""Timers of a connection: its end, and stalls of microphone, recognizer and model.
+"""Planned ends of a connection, and timeouts of a stalled microphone or recognizer.
 
 Several ends may be planned at once; the earliest counts. It is announced by `goAway`, `notice_s`
 before it or as soon as it is known, and the connection is closed at the announced time. An end that

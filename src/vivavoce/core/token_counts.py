@@ -1,4 +1,4 @@
-"""Sizes of contributions: tokens in a prompt, bytes in memory, and the usage of a turn.
+"""Token and byte counts of contributions, prompts and turns.
 
 Text is counted by the engine's own tokenizer. Recognized speech counts 25 tokens a second, whatever
 its words, and an image as `mediaResolution` says. These are the Live API's rates, so that a client

@@ -14,7 +14,7 @@ maximum, a property that is required and not allowed): no call fits them, and ea
 `MALFORMED_FUNCTION_CALL`.
 
 Generators mix drafts, and OpenAPI 3.0 has keywords of its own: a list as `items`, a flag as
-`exclusiveMinimum`, `nullable`, types in capitals. `with_draft_mended` rewrites them.
+`exclusiveMinimum`, `nullable`, types in capitals. `normalize_draft` rewrites them.
 """
 
 from __future__ import annotations
@@ -229,15 +229,15 @@ _DEPENDENT = ("dependentRequired", "dependentSchemas")
 _BOUNDS = (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum"))
 
 
-def with_draft_mended(schema: Json, report: Callable[[str], None]) -> dict[str, Any]:
+def normalize_draft(schema: Json, report: Callable[[str], None]) -> dict[str, Any]:
     """Rewrite keywords of other drafts for the schema's own; `report` gets a sentence for each.
 
     What can't be mended is left for `find_fault`. Sentences quote nothing.
     """
-    return _Mender(draft_of(schema), report).schema(schema)
+    return _DraftNormalizer(draft_of(schema), report).schema(schema)
 
 
-class _Mender:
+class _DraftNormalizer:
     def __init__(self, draft: str, report: Callable[[str], None]) -> None:
         self._draft_4 = draft == DRAFT_4
         self._lists_as_items = draft in DRAFTS_WITH_LISTS_AS_ITEMS
@@ -245,7 +245,7 @@ class _Mender:
         self._report = report
 
     def schema(self, schema: Json) -> dict[str, Any]:
-        """Rewrite one schema and its subschemas, as `with_draft_mended` does."""
+        """Rewrite one schema and its subschemas, as `normalize_draft` does."""
         mended = {key: self._within(key, value) for key, value in schema.items()}
         if "type" in mended:
             mended["type"] = self._type(mended["type"])

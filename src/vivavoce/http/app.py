@@ -22,7 +22,7 @@ from vivavoce.http.auth import Authenticator, ClientRequest
 from vivavoce.http.errors import ErrorResponse
 from vivavoce.http.keys import AuthError
 from vivavoce.http.live import LiveEndpoint
-from vivavoce.http.models import ModelList, published, published_page
+from vivavoce.http.models import ModelList, enterprise_model, enterprise_page
 from vivavoce.http.origin_policy import LOOPBACK_ORIGIN
 from vivavoce.http.tokens import TokenService
 from vivavoce.http.websocket import Receive, Scope, Send
@@ -83,7 +83,7 @@ class App:
             await self._live(scope, receive, send)
         elif scope["type"] == "http":
             if len(scope["path"]) > MAX_PATH:
-                await answer(errors.unknown_path(scope["path"]))(scope, receive, send)
+                await json_response(errors.unknown_path(scope["path"]))(scope, receive, send)
                 return
             # `//v1beta/models` comes from base URLs that end in a slash.
             scope = {**scope, "path": collapse_slashes(scope["path"])}
@@ -91,7 +91,7 @@ class App:
                 if scope["path"] not in PROBES:
                     self._authenticator.check_origin(ClientRequest(scope))
             except AuthError as denied:
-                await answer(denied.answer)(scope, receive, send)
+                await json_response(denied.answer)(scope, receive, send)
             else:
                 with suppress(ClientDisconnect):  # before its request was complete
                     await self._http(scope, receive, send)
@@ -106,10 +106,10 @@ class App:
             *_anywhere("{version}/interactions/{rest:path}", _nothing, *METHODS),
             *_anywhere(
                 "{version}/projects/{project}/locations/{location}/publishers/google/models/{name}",
-                self._guarded(self._published, Opens.MODELS),
+                self._guarded(self._get_enterprise, Opens.MODELS),
             ),
-            *_anywhere(publishers, self._guarded(self._list_published, Opens.MODELS)),
-            *_anywhere(publishers + "/{name}", self._guarded(self._published, Opens.MODELS)),
+            *_anywhere(publishers, self._guarded(self._list_enterprise, Opens.MODELS)),
+            *_anywhere(publishers + "/{name}", self._guarded(self._get_enterprise, Opens.MODELS)),
             *_anywhere("{version}/models", listing),
             *_anywhere("{version}/models/{name}", getting),
             *_anywhere("{version}/auth_tokens", self._guarded(self._create, Opens.TOKENS), "POST"),
@@ -120,28 +120,32 @@ class App:
 
     async def _list(self, request: Request, _: Principal) -> Response:
         query = request.query_params
-        return answer(self._models.list_page(query.get("pageSize", ""), query.get("pageToken", "")))
+        return json_response(
+            self._models.list_page(query.get("pageSize", ""), query.get("pageToken", ""))
+        )
 
     async def _get(self, request: Request, _: Principal) -> Response:
         name, version = request.path_params["name"], request.path_params["version"]
-        return answer(self._models.get_model(name, version))
+        return json_response(self._models.get_model(name, version))
 
-    async def _list_published(self, request: Request, _: Principal) -> Response:
+    async def _list_enterprise(self, request: Request, _: Principal) -> Response:
         query = request.query_params
         page = self._models.list_page(query.get("pageSize", ""), query.get("pageToken", ""))
-        return answer(page if isinstance(page, ErrorResponse) else published_page(page))
+        return json_response(page if isinstance(page, ErrorResponse) else enterprise_page(page))
 
-    async def _published(self, request: Request, _: Principal) -> Response:
+    async def _get_enterprise(self, request: Request, _: Principal) -> Response:
         model = self._models.get_model(request.path_params["name"], request.path_params["version"])
-        return answer(model if isinstance(model, ErrorResponse) else published(model))
+        return json_response(model if isinstance(model, ErrorResponse) else enterprise_model(model))
 
     async def _create(self, request: Request, owner: Principal) -> Response:
         body = b""
         async for piece in request.stream():
             body += piece
             if len(body) > MAX_BODY_BYTES:
-                return answer(errors.invalid_argument("Request payload size exceeds the limit."))
-        return answer(await self._tokens.create_token(body, owner))
+                return json_response(
+                    errors.invalid_argument("Request payload size exceeds the limit.")
+                )
+        return json_response(await self._tokens.create_token(body, owner))
 
     def _guarded(self, endpoint: Guarded, scope: Opens) -> Endpoint:
         """Wrap an endpoint: check origin and credential, with a scope of API keys."""
@@ -154,7 +158,7 @@ class App:
                     ClientRequest(request.scope), scope
                 )
             except AuthError as denied:
-                return answer(denied.answer)
+                return json_response(denied.answer)
             return await endpoint(request, principal)
 
         return guarded
@@ -163,7 +167,7 @@ class App:
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
-def answer(result: dict[str, Any] | ErrorResponse) -> Response:
+def json_response(result: dict[str, Any] | ErrorResponse) -> Response:
     """Build a JSON response, with the content type on which both SDKs depend."""
     failed = isinstance(result, ErrorResponse)
     body = result.body if isinstance(result, ErrorResponse) else result
@@ -188,10 +192,10 @@ async def _no_list(request: Request) -> Response:
 async def _nothing(request: Request) -> Response:
     path = request.url.path
     if parse_live_path(path) is not None:
-        response = answer(errors.UPGRADE_REQUIRED)
+        response = json_response(errors.UPGRADE_REQUIRED)
         response.headers["upgrade"] = "websocket"
         return response
-    return answer(errors.unknown_path(path))
+    return json_response(errors.unknown_path(path))
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -199,4 +203,4 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _broken(request: Request, error: Exception) -> Response:
-    return answer(errors.INTERNAL_ERROR)
+    return json_response(errors.INTERNAL_ERROR)

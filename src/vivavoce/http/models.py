@@ -108,7 +108,7 @@ class ModelList:
         }
 
 
-def published(model: dict[str, Any]) -> dict[str, Any]:
+def enterprise_model(model: dict[str, Any]) -> dict[str, Any]:
     """Convert a model to the form of the enterprise path."""
     short = model_id(model["name"])
     return {
@@ -119,10 +119,10 @@ def published(model: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def published_page(page: dict[str, Any]) -> dict[str, Any]:
+def enterprise_page(page: dict[str, Any]) -> dict[str, Any]:
     """Convert a page of models to the form of the enterprise path."""
     rest = {name: value for name, value in page.items() if name != "models"}
-    return {"publisherModels": [published(model) for model in page["models"]], **rest}
+    return {"publisherModels": [enterprise_model(model) for model in page["models"]], **rest}
 
 
 def _whole(text: str) -> int | None:

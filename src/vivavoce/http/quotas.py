@@ -36,7 +36,7 @@ DAY_S = 86_400.0
 AUDIO, CALLS = "audio", "calls"
 
 
-def exceeded() -> ClientFault:
+def quota_fault() -> ClientFault:
     """Build the refusal for an exceeded quota."""
     return ClientFault(INTERNAL, close.QUOTA)
 
@@ -91,7 +91,7 @@ class _Account:
             self.rate = rate
             self.messages = TokenBucket(rate, max(1.0, rate * BURST_S)) if rate > 0 else None
         if self.messages is not None and not self.messages.try_take_tokens(1.0, self.clock()):
-            raise exceeded()
+            raise quota_fault()
 
 
 class Quotas:
@@ -132,7 +132,7 @@ class Quotas:
             raise
         if not admitted:
             await self.release_session(principal, meter)
-            raise exceeded()
+            raise quota_fault()
         return meter
 
     async def release_session(self, principal: Principal, meter: UsageMeter) -> None:

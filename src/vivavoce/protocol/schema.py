@@ -24,7 +24,7 @@ from vivavoce.domain.json_schema import (
     TOO_DEEP,
     SchemaFault,
     find_fault,
-    with_draft_mended,
+    normalize_draft,
 )
 from vivavoce.domain.json_schema import nullable as with_null
 from vivavoce.errors import ClientFault
@@ -228,7 +228,7 @@ def check_schema(schema: Json, name: str, reading: Reading) -> Json:
     Returns the schema. Raises `ClientFault` for one that does not match its draft.
     """
     if not reading.strict:
-        schema = with_draft_mended(schema, reading.on_mismatch)
+        schema = normalize_draft(schema, reading.on_mismatch)
     try:
         size = len(orjson.dumps(schema))
     except orjson.JSONEncodeError:

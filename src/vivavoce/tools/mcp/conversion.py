@@ -31,7 +31,7 @@ from mcp_types import (
 )
 
 from vivavoce.domain.content import Blob, Json, ToolOutcome
-from vivavoce.domain.json_schema import find_fault, with_draft_mended
+from vivavoce.domain.json_schema import find_fault, normalize_draft
 from vivavoce.tools.mcp.settings import McpServerSpec
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _parameters(schema: Json) -> tuple[str, Json]:
     if not fault:
         return "", schema
     try:
-        mended = with_draft_mended(schema, lambda sentence: None)
+        mended = normalize_draft(schema, lambda sentence: None)
     except RecursionError:
         return fault, schema
     return schema_fault(mended), mended
