@@ -57,9 +57,9 @@ def test_only_profiles_that_a_model_leads_to_are_used(tmp_path: Path) -> None:
 def test_weights_are_those_of_the_profiles_in_use() -> None:
     assert weights_in_use(load_config(flags={"profile": "scripted"})) == []
     small = load_config(flags={"model": "qwen-0.5b"})
-    assert weights_in_use(small) == ["minilm", "moonshine", "qwen-0.5b", "silero"]
+    assert weights_in_use(small) == ["minilm", "moonshine", "qwen-0.5b", "silero", "smart-turn"]
     swapped = load_config(flags={"model": "openai:http://127.0.0.1:1/v1#m"})
-    assert weights_in_use(swapped) == ["moonshine", "silero"]
+    assert weights_in_use(swapped) == ["moonshine", "silero", "smart-turn"]
 
 
 @pytest.mark.integration

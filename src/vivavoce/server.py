@@ -36,9 +36,10 @@ from vivavoce.engines.ports import (
     Responder,
     ResponderCapabilities,
     SearchEngine,
+    TurnModel,
     VoiceDetector,
 )
-from vivavoce.engines.registry import EngineBuilder, required_weights
+from vivavoce.engines.registry import PROFILE_PORTS, EngineBuilder, required_weights
 from vivavoce.errors import (
     INTERNAL,
     ClientFault,
@@ -68,6 +69,7 @@ from vivavoce.runtime.event_loop import LoopLag
 from vivavoce.runtime.generation import OutputPace
 from vivavoce.runtime.rate_limit import RateLimits
 from vivavoce.runtime.session_registry import RENEW_INTERVAL_S, Connections, Leases
+from vivavoce.runtime.turn_ends import TurnScorer
 from vivavoce.runtime.voice_activity import VoiceScorer
 from vivavoce.store import build_store
 from vivavoce.store.checkpoints import CheckpointRepository
@@ -270,8 +272,9 @@ def weights_in_use(config: Config) -> list[str]:
     needed: set[str] = set()
     for name in profiles_in_use(config):
         table = config.profiles[name]
-        for port in ("detector", "recognizer", "responder"):
-            needed |= required_weights(port, getattr(table, port))
+        for port in PROFILE_PORTS:
+            if choice := getattr(table, port):
+                needed |= required_weights(port, choice)
     return sorted(needed)
 
 
@@ -310,10 +313,15 @@ class Profiles:
     async def stop(self) -> None:
         """Close every engine, each within a bounded time."""
         for backend in self._backends.values():
-            backend.backend.scorer.close()
-            engines = backend.backend.engines
-            for engine in (engines.responder, engines.recognizer, engines.detector):
-                await _close(engine, backend.profile)
+            parts, engines = backend.backend, backend.backend.engines
+            parts.scorer.close()
+            if parts.turn_scorer is not None:
+                parts.turn_scorer.close()
+            for engine in (
+                engines.responder, engines.recognizer, engines.detector, engines.turn_model
+            ):  # fmt: skip
+                if engine is not None:
+                    await _close(engine, backend.profile)
         self._backends.clear()
         if self._toolbox is not None:
             await _close(self._toolbox, "tools")
@@ -334,12 +342,16 @@ class Profiles:
 
     async def _start(self, name: str, table: ProfileTable) -> ProfileBackend:
         builder = EngineBuilder(self._config.weights, self._say)
-        started: list[VoiceDetector | Recognizer] = []
+        started: list[VoiceDetector | Recognizer | TurnModel] = []
+        turn_model: TurnModel | None = None
         try:
             detector = await builder.build("detector", table.detector)
             started.append(detector)
             recognizer = await builder.build("recognizer", table.recognizer)
             started.append(recognizer)
+            if table.turn_model:
+                turn_model = await builder.build("turn_model", table.turn_model)
+                started.append(turn_model)
             responder = await builder.build("responder", table.responder)
         except BaseException:
             for engine in started:
@@ -350,8 +362,9 @@ class Profiles:
         state = ComponentState.DEGRADED if builder.fallbacks else ComponentState.READY
         self._readiness.parts[f"profile {name}"] = Component(state, " ".join(builder.fallbacks))
         backend = Backend(
-            engines=Engines(detector, recognizer, responder),
+            engines=Engines(detector, recognizer, responder, turn_model),
             scorer=VoiceScorer(detector),
+            turn_scorer=None if turn_model is None else TurnScorer(turn_model),
             listener=TurnLogger(name, self._metrics, self._config.log.personal),
             tools=self._toolbox,
             pace=OutputPace(silent_s=self._config.session.engine_silence_s),
@@ -371,7 +384,9 @@ def _token_counter(capabilities: ResponderCapabilities, window: int) -> TokenCou
     )
 
 
-async def _close(engine: VoiceDetector | Recognizer | Responder | Toolbox, profile: str) -> None:
+async def _close(
+    engine: VoiceDetector | Recognizer | TurnModel | Responder | Toolbox, profile: str
+) -> None:
     """Close an engine within `ENGINE_CLOSE_TIMEOUT_S`; abandon one that fails or hangs."""
     closing = asyncio.create_task(engine.aclose())
     await asyncio.wait({closing}, timeout=ENGINE_CLOSE_TIMEOUT_S)

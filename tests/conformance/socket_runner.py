@@ -27,7 +27,7 @@ from support.dialogue import (
 )
 from support.host_rig import Step, StepResponder
 from support.host_runner import microphone, steps_of
-from support.scripted_engines import ScriptedAnswers, ScriptedTools
+from support.scripted_engines import LastWordTurnModel, ScriptedAnswers, ScriptedTools
 from vivavoce.core.messages import Message
 from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.request import GenerationRequest
@@ -35,6 +35,7 @@ from vivavoce.engines.ports import Engines
 from vivavoce.engines.scripted import EnergyDetector, TonesRecognizer
 from vivavoce.http.listener import Listener
 from vivavoce.runtime.connection import Backend
+from vivavoce.runtime.turn_ends import TurnScorer
 from vivavoce.runtime.voice_activity import VoiceScorer
 from vivavoce.tools.ports import Tooling
 
@@ -73,8 +74,10 @@ async def on_a_socket(
     detector = EnergyDetector()
     scorer = VoiceScorer(detector)
     engines = Engines(detector, TonesRecognizer(streams), StepResponder(answer))
-    hosting = Backend(engines, scorer, tools=tools)
-    standing = Standing(hosting, settings or SessionSettings())
+    settings = settings or SessionSettings()
+    turn_scorer = TurnScorer(LastWordTurnModel()) if settings.turn_model else None
+    hosting = Backend(engines, scorer, tools=tools, turn_scorer=turn_scorer)
+    standing = Standing(hosting, settings)
     port = Listener(standing.app(), "127.0.0.1", 0)
     await port.start()
     try:
@@ -82,6 +85,8 @@ async def on_a_socket(
     finally:
         await port.stop()
         scorer.close()
+        if turn_scorer is not None:
+            turn_scorer.close()
 
 
 class Player:

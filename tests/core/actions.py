@@ -115,6 +115,11 @@ ACTIONS: dict[str, Callable[[World], object]] = {
     "video": _video,
     "activity start": lambda w: w.do(ActivityStarted(w.position)),
     "activity end": lambda w: w.do(ActivityEnded(w.position)),
+    "brief silence": lambda w: w.score(0.15, 0.01),
+    # the turn model
+    "sure end": lambda w: w.score_end(0.95),
+    "unsure end": lambda w: w.score_end(0.5),
+    "unfinished": lambda w: w.score_end(0.05),
     # the recognizer
     "first words": _words("hello there you", "hello there"),
     "more words": _words("hello, there you are", "hello, there you"),
@@ -173,6 +178,7 @@ ACTIONS: dict[str, Callable[[World], object]] = {
     "activity": _in_turn("activity start", "activity end", "words"),
     "streamed": _in_turn("speech", "first words", "more words", "long silence", "words"),
     "thinking aloud": _in_turn("speech", "short silence", "hypothesis", "part"),
+    "sure utterance": _in_turn("speech", "short silence", "hypothesis", "sure end", "words"),
     "answer": _in_turn("part", "usage", "part", "finished"),
     "searched answer": _in_turn("search", "tool ran", "fact", "finished"),
     "served turn": _in_turn("answer", "time", "question", "search", "tool ran", "fact", "finished"),

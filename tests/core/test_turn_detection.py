@@ -7,10 +7,23 @@ import math
 import pytest
 
 from vivavoce.core.events import VoiceScored
-from vivavoce.core.turn_detection import ActivityTracker, SpeechEdge, VadParams, vad_params
+from vivavoce.core.settings import SessionSettings
+from vivavoce.core.turn_detection import (
+    SURE,
+    UNFINISHED,
+    UNSURE,
+    ActivityTracker,
+    EndSilence,
+    SpeechEdge,
+    VadParams,
+    required_silence,
+    speculation_silence,
+    vad_params,
+)
 from vivavoce.domain.setup import ActivityDetection, Sensitivity
 
 FRAME = 160
+SETTINGS = SessionSettings(eager_silence_ms=200, turn_model=True)
 HIGH, LOW = Sensitivity.HIGH, Sensitivity.LOW
 
 
@@ -29,13 +42,17 @@ HIGH, LOW = Sensitivity.HIGH, Sensitivity.LOW
 def test_every_knob_turns_its_number(
     wishes: ActivityDetection, start: float, onset: int, silence: int, pre_roll: int
 ) -> None:
-    turned = vad_params(wishes, eager_silence_ms=200)
-    assert turned == VadParams(start, turned.hold, onset, min(3200, silence), silence, pre_roll)
+    turned = vad_params(wishes, SETTINGS)
+    fixed = wishes.silence_duration_ms is not None or wishes.end_sensitivity in (HIGH, LOW)
+    scored = None if fixed else EndSilence(3200, silence, 32000)
+    assert turned == VadParams(
+        start, turned.hold, onset, min(3200, silence), silence, pre_roll, scored
+    )
     assert turned.hold == pytest.approx(start - 0.15)
 
 
 def tracker(floor: int = 0, **wishes: int) -> ActivityTracker:
-    return ActivityTracker(vad_params(ActivityDetection(**wishes), 200), floor)  # type: ignore[arg-type]
+    return ActivityTracker(vad_params(ActivityDetection(**wishes), SETTINGS), floor)  # type: ignore[arg-type]
 
 
 class Stream:
@@ -134,3 +151,114 @@ def test_no_silence_at_all_ends_with_the_first_frame_below() -> None:
         SpeechEdge.ONSET,
         SpeechEdge.END,
     ]
+
+
+# --- scores of the turn's end -----------------------------------------------------------------
+
+RANGE = EndSilence(sure=3200, unsure=11200, unfinished=32000)
+
+
+@pytest.mark.parametrize(
+    ("probability", "silence"),
+    [
+        (None, 11200),
+        (1.0, 3200),
+        (SURE, 3200),
+        ((SURE + UNSURE) / 2, 7200),
+        (UNSURE, 11200),
+        (UNFINISHED, 11200),
+        (UNFINISHED - 0.01, 32000),
+        (0.0, 32000),
+    ],
+)
+def test_the_silence_that_ends_a_turn_follows_from_the_score(
+    probability: float | None, silence: int
+) -> None:
+    assert required_silence(probability, RANGE) == silence
+
+
+def test_more_certainty_never_means_more_silence() -> None:
+    silences = [required_silence(n / 100, RANGE) for n in range(101)]
+    assert silences == sorted(silences, reverse=True)
+
+
+def test_a_speculation_leaves_the_engines_half_a_second() -> None:
+    assert [speculation_silence(n) for n in (3200, 11200, 32000)] == [0, 3200, 24000]
+
+
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        ActivityDetection(silence_duration_ms=700),
+        ActivityDetection(silence_duration_ms=0),
+        ActivityDetection(end_sensitivity=HIGH),
+        ActivityDetection(end_sensitivity=LOW),
+    ],
+)
+def test_a_silence_that_the_client_sets_is_fixed(wishes: ActivityDetection) -> None:
+    assert vad_params(wishes, SETTINGS).scored is None
+    assert vad_params(ActivityDetection(), SessionSettings(turn_model=False)).scored is None
+
+
+def test_an_operator_cannot_turn_the_range_around() -> None:
+    odd = SessionSettings(turn_model=True, sure_silence_ms=900, unfinished_silence_ms=100)
+    assert vad_params(ActivityDetection(), odd).scored == EndSilence(11200, 11200, 11200)
+
+
+def paused_stream(**wishes: int) -> Stream:
+    """Speech, then 0.3 s of silence."""
+    stream = Stream(tracker(**wishes))
+    assert [kind for kind, _, _ in stream.feed((20, 0.9), (30, 0.1))][-1] is SpeechEdge.PAUSE
+    return stream
+
+
+def test_a_sure_score_ends_the_turn_at_once_where_the_silence_has_passed() -> None:
+    stream = paused_stream()
+    (end,) = stream.tracker.apply_score(0.9)
+    assert (end.kind, end.position, end.edge) == (SpeechEdge.END, stream.position, 3200)
+    assert stream.tracker.apply_score(0.9) == []
+    assert not stream.tracker.speaking
+
+
+def test_a_sure_score_that_comes_early_waits_for_its_silence() -> None:
+    stream = Stream(ActivityTracker(vad_params(ActivityDetection(), SessionSettings(
+        eager_silence_ms=100, turn_model=True))))  # fmt: skip
+    stream.feed((20, 0.9), (12, 0.1))
+    assert stream.tracker.apply_score(0.9) == []
+    assert stream.feed((7, 0.1)) == []
+    assert stream.feed((1, 0.1)) == [(SpeechEdge.END, 3200 + 3200, 3200)]
+
+
+@pytest.mark.parametrize(("score", "frames"), [(0.1, 200), (0.5, 70)])
+def test_an_unsure_turn_ends_at_the_window_and_an_unfinished_one_later(
+    score: float, frames: int
+) -> None:
+    stream = paused_stream()
+    assert stream.tracker.apply_score(score) == []
+    assert stream.feed((frames - 31, 0.1)) == []
+    assert [kind for kind, _, _ in stream.feed((1, 0.1))] == [SpeechEdge.END]
+
+
+def test_the_last_score_of_a_pause_counts() -> None:
+    stream = paused_stream()
+    assert stream.tracker.apply_score(0.1) == []
+    assert [end.kind for end in stream.tracker.apply_score(0.9)] == [SpeechEdge.END]
+
+
+def test_speech_after_the_pause_undoes_its_score() -> None:
+    stream = paused_stream()
+    stream.tracker.apply_score(0.1)
+    assert stream.feed((5, 0.9))[0][0] is SpeechEdge.RESUME
+    assert [kind for kind, _, _ in stream.feed((70, 0.1))] == [SpeechEdge.PAUSE, SpeechEdge.END]
+    stream.feed((20, 0.9))
+    assert [kind for kind, _, _ in stream.feed((70, 0.1))] == [SpeechEdge.PAUSE, SpeechEdge.END]
+
+
+def test_a_score_of_no_pause_changes_nothing() -> None:
+    stream = Stream(tracker())
+    assert stream.tracker.apply_score(0.9) == []
+    stream.feed((20, 0.9))
+    assert stream.tracker.apply_score(0.9) == []
+    fixed = paused_stream(silence_duration_ms=700)
+    assert fixed.tracker.apply_score(0.9) == []
+    assert fixed.tracker.required == 11200

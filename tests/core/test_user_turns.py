@@ -90,7 +90,7 @@ def cue(
 
 def last_word(user: UserTurns, text: str, turn: TurnId = ONE) -> list[Effect]:
     step = Step(0.0)
-    user.handle_transcript(TranscriptUpdated(turn, 100, text, True))
+    user.handle_transcript(TranscriptUpdated(turn, 100, text, True), step)
     user.settle_turn(turn, step)
     return step.effects
 

@@ -15,6 +15,7 @@ from vivavoce.domain.content import Scheduling
 from vivavoce.domain.setup import Modality, SessionSetup
 
 SPECULATING = SessionSettings(speculation=True)
+SCORED = SessionSettings(speculation=True, turn_model=True)
 
 
 WAYS: dict[str, tuple[SessionSetup, SessionSettings]] = {
@@ -30,6 +31,7 @@ WAYS: dict[str, tuple[SessionSetup, SessionSettings]] = {
         SessionSettings(tool_deadline_s=3.0, server_tool_deadline_s=1.0),
     ),
     "enterprise": (SETUP, SessionSettings(finishes_transcripts=True, speculation=True)),
+    "scored": (SETUP, SCORED),
     "immediate": (SETUP, SessionSettings(pacing=Pacing.IMMEDIATE)),
 }
 

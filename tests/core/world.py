@@ -17,6 +17,7 @@ from vivavoce.core.effects import (
     ReleaseGeneration,
     RunTool,
     SaveCheckpoint,
+    ScoreTurnEnd,
     Send,
     StartGeneration,
     StartTranscript,
@@ -31,6 +32,7 @@ from vivavoce.core.events import (
     ToolResponsesReceived,
     TranscriptFailed,
     TranscriptUpdated,
+    TurnEndScored,
     VoiceScored,
 )
 from vivavoce.core.messages import Message, ToolCallRequest
@@ -115,6 +117,7 @@ class World:
         self.generation: GenerationId | None = None
         self.stale: list[GenerationId] = []
         self.turns: list[TurnId] = []
+        self.scores: list[ScoreTurnEnd] = []
         self.ended: list[TurnId] = []
         self.calls: list[ToolCall] = []
         self.answered: list[ToolResult] = []
@@ -184,6 +187,8 @@ class World:
                     self.generation = request.generation
                 case StartTranscript(turn, _):
                     self.turns.append(turn)
+                case ScoreTurnEnd():
+                    self.scores.append(effect)
                 case FinishTranscript(turn, _):
                     self.ended.append(turn)
                 case DropTranscript(turn):
@@ -227,6 +232,11 @@ class World:
     def understand(self, text: str) -> list[Effect]:
         """The recognizer's last word on the oldest ended turn."""
         return self.do(TranscriptUpdated(self.ended[0], self.position, text, final=True))
+
+    def score_end(self, probability: float) -> list[Effect]:
+        """The turn model's score of the pause that it was last asked about."""
+        asked = self.scores[-1] if self.scores else ScoreTurnEnd(TurnId(99), 0, 0)
+        return self.do(TurnEndScored(asked.turn, asked.position, probability))
 
     # --- the model --------------------------------------------------------------------------
 

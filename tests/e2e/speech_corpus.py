@@ -28,6 +28,7 @@ import soxr
 from numpy.typing import NDArray
 
 from vivavoce.core.events import VoiceScored
+from vivavoce.core.settings import SessionSettings
 from vivavoce.core.turn_detection import ActivityTracker, SpeechEdge, vad_params
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, samples
 from vivavoce.domain.setup import ActivityDetection
@@ -247,7 +248,9 @@ def spans(room: Room, detector: Any) -> list[tuple[int, bytes]]:
 
 def cuts(sound: bytes, detector: Any) -> list[tuple[int, bytes]]:
     """The turns that the server cuts out of sound, offline: where each begins, and it."""
-    tracker = ActivityTracker(vad_params(ActivityDetection(silence_duration_ms=SILENCE_MS), 200))
+    tracker = ActivityTracker(
+        vad_params(ActivityDetection(silence_duration_ms=SILENCE_MS), SessionSettings())
+    )
     state, start, found = detector.fresh(), 0, []
     for end in range(FRAME_SAMPLES, len(sound) // BYTES_PER_SAMPLE + 1, FRAME_SAMPLES):
         frame = sound[(end - FRAME_SAMPLES) * BYTES_PER_SAMPLE : end * BYTES_PER_SAMPLE]

@@ -24,13 +24,14 @@ from support.dialogue import (
     Typing,
     take_answers,
 )
-from support.scripted_engines import ScriptedAnswers, scripted_outcome
+from support.scripted_engines import ScriptedAnswers, score_last_word, scripted_outcome
 from vivavoce.core.effects import (
     Effect,
     FinishTranscript,
     RefreshTranscript,
     RunTool,
     SaveCheckpoint,
+    ScoreTurnEnd,
     Send,
     StartGeneration,
     StartTranscript,
@@ -53,6 +54,7 @@ from vivavoce.core.events import (
     ToolRan,
     ToolResponsesReceived,
     TranscriptUpdated,
+    TurnEndScored,
     VoiceScored,
 )
 from vivavoce.core.messages import Message, ToolCallRequest
@@ -66,6 +68,7 @@ from vivavoce.domain.setup import Modality
 FRAME = 512
 MAX_SCORED_S = 0.1
 RECOGNIZER_S = 0.05
+SCORE_S = 0.02
 VOICE, SILENCE = 0.95, 0.02
 
 
@@ -191,6 +194,9 @@ class CoreRunner:
                 case RefreshTranscript(turn, position, paused):
                     if paused or self.script.streams:
                         self._refresh(turn, position)
+                case ScoreTurnEnd(turn, _, position, text):
+                    score = TurnEndScored(turn, position, score_last_word(text))
+                    self._happens(self._now + SCORE_S, score)
                 case FinishTranscript(turn, end):
                     heard = self._heard(self._spans.pop(turn), end)
                     update = TranscriptUpdated(turn, end, heard, final=True)

@@ -27,6 +27,7 @@ from vivavoce.engines.ports import (
     Recognizer,
     Responder,
     ResponderCapabilities,
+    TurnModel,
     VoiceDetector,
 )
 from vivavoce.engines.scripted import EnergyDetector, TonesRecognizer
@@ -34,6 +35,7 @@ from vivavoce.errors import ClientFault
 from vivavoce.runtime.connection import Backend, Connection
 from vivavoce.runtime.ports import Disconnected
 from vivavoce.runtime.rate_limit import RateLimits
+from vivavoce.runtime.turn_ends import TurnScorer
 from vivavoce.runtime.turn_metrics import TurnListener
 from vivavoce.runtime.voice_activity import VoiceScorer
 from vivavoce.tools.ports import Toolset
@@ -250,6 +252,7 @@ def open_connection(
     listener: TurnListener | None = None,
     toolset: Toolset | None = None,
     rates: RateLimits | None = None,
+    turn_model: TurnModel | None = None,
 ) -> Connection:
     """A connection that `client` talks to; `run` it."""
     setup = setup or SessionSetup("models/scripted")
@@ -267,5 +270,6 @@ def open_connection(
         VoiceScorer(detector, inline_share=1e9),
         listener,
         rates=rates or RateLimits(loop_share=0),  # a test does not depend on a machine's speed
+        turn_scorer=TurnScorer(turn_model, inline_share=1e9) if turn_model else None,
     )
     return Connection(SESSION, session, setup, client, client.dialect, hosting, toolset=toolset)

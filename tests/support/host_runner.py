@@ -26,7 +26,7 @@ from support.dialogue import (
     take_answers,
 )
 from support.host_rig import Client, Fail, Pause, Step, StepResponder, open_connection
-from support.scripted_engines import ScriptedAnswers, ScriptedTools
+from support.scripted_engines import LastWordTurnModel, ScriptedAnswers, ScriptedTools
 from vivavoce.core.events import (
     ActivityEnded,
     ActivityStarted,
@@ -53,16 +53,22 @@ MAX_SCORED_S = 0.1
 HUM_HZ = 200
 
 
-def play_on_host(script: Script, stubborn: bool = False) -> list[tuple[float, Message]]:
-    """What the client gets, and when. Raises `Mismatch` if the model's part is not the script's."""
-    return run_virtually(_HostRunner(script, stubborn).run())
+def play_on_host(
+    script: Script, stubborn: bool = False, turn_model: ports.TurnModel | None = None
+) -> list[tuple[float, Message]]:
+    """What the client gets, and when. Raises `Mismatch` if the model's part is not the script's.
+
+    `turn_model` replaces the scripted one of a session that has one.
+    """
+    return run_virtually(_HostRunner(script, stubborn, turn_model or LastWordTurnModel()).run())
 
 
 class _HostRunner:
     """One dialogue: a client that acts at its times, and a connection."""
 
-    def __init__(self, script: Script, stubborn: bool) -> None:
+    def __init__(self, script: Script, stubborn: bool, turn_model: ports.TurnModel) -> None:
         self.script = script
+        self._turn_model = turn_model
         self.client = Client()
         self.responder = StepResponder(self._answer, stubborn)
         self._answers_script = ScriptedAnswers(script)
@@ -77,6 +83,7 @@ class _HostRunner:
             recognizer=TonesRecognizer(script.streams),
             settings=script.settings,
             toolset=self._toolset,
+            turn_model=self._turn_model if script.settings.turn_model else None,
         )
         running = asyncio.ensure_future(connection.run())
         acts = (self._speak(), self._signal(), self._run_tools())

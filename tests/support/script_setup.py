@@ -30,6 +30,8 @@ def read_option(script: Script, option: str) -> None:
             script.streams = True
         case "speculation":
             settings = replace(settings, speculation=True)
+        case "turn-model":
+            settings = replace(settings, turn_model=True)
         case "early":
             settings = replace(settings, early_turn_complete=True)
         case "deadline":

@@ -29,6 +29,7 @@ from vivavoce.domain.content import (
     Tools,
 )
 from vivavoce.domain.request import GenerationRequest
+from vivavoce.engines.ports import TurnPause
 from vivavoce.tools.ports import OnUnserved
 
 BUILTIN = {
@@ -108,6 +109,28 @@ def _pages(response: Json) -> tuple[Page, ...]:
         Page(page["url"], RetrievalStatus(page["status"]), page.get("title", ""))
         for page in response.get("pages", ())
     )
+
+
+class LastWordTurnModel:
+    """Scores a pause by its last word: `GOING_ON` is unfinished, `FINAL` is sure, others unsure."""
+
+    inline = True
+
+    def score(self, pauses: Sequence[TurnPause]) -> list[float]:
+        return [score_last_word(pause.text) for pause in pauses]
+
+    async def aclose(self) -> None:
+        return None
+
+
+GOING_ON = frozenset({"and", "like", "the", "to"})
+FINAL = frozenset({"please", "it", "now"})
+
+
+def score_last_word(text: str) -> float:
+    """The probability that these words are a whole turn."""
+    last = text.split()[-1] if text.split() else ""
+    return 0.05 if last in GOING_ON else 0.95 if last in FINAL else 0.5
 
 
 class ScriptedTools:

@@ -31,11 +31,13 @@ from vivavoce.domain.ids import GenerationId, SessionId
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.domain.setup import DEFAULT_VOICE, Modality, Sampling
 from vivavoce.engines.ports import (
+    MAX_TURN_S,
     RecognitionOptions,
     Sandbox,
     SearchEngine,
     SearchQuery,
     TextDelta,
+    TurnPause,
 )
 from vivavoce.engines.registry import EngineBuilder, parse_choice
 from vivavoce.engines.workers import WorkerPool
@@ -168,6 +170,8 @@ async def try_engines(config: Config) -> AsyncGenerator[Finding | Trial, None]:
             choices += [("model", settings["model"])]
         else:
             choices += [("recognizer", table.recognizer), ("responder", table.responder)]
+        if table.turn_model:
+            choices.append(("turn_model", table.turn_model))
         speech = bytes(INPUT_RATE * BYTES_PER_SAMPLE)
         for port, choice in choices:
             name = next(iter(engine_names(port, choice)))
@@ -223,6 +227,12 @@ async def _try_recognizer(engine: Any, speech: bytes) -> tuple[str, bytes]:
     return f"hears at {_real_time_factor(took_s, pcm_seconds(speech, INPUT_RATE))}: {text!r}", b""
 
 
+async def _try_turn_model(engine: Any, speech: bytes) -> tuple[str, bytes]:
+    pause = TurnPause(speech[-int(MAX_TURN_S * INPUT_RATE) * BYTES_PER_SAMPLE :])
+    took_s = await _measure_time(asyncio.to_thread(engine.score, [pause]))
+    return f"scores a pause within {took_s * 1000:.0f} ms", b""
+
+
 async def _try_synthesizer(engine: Any, _: bytes) -> tuple[str, bytes]:
     pieces = []
 
@@ -256,6 +266,7 @@ async def _try_responder(engine: Any, _: bytes) -> tuple[str, bytes]:
 _TRIALS = {
     "detector": _try_detector,
     "recognizer": _try_recognizer,
+    "turn_model": _try_turn_model,
     "synthesizer": _try_synthesizer,
     "model": _try_model,
     "responder": _try_responder,

@@ -14,7 +14,12 @@ from vivavoce.config.loading import load_config
 from vivavoce.config.settings import Config
 from vivavoce.domain.setup import DEFAULT_VOICE, VOICES
 from vivavoce.engines.ports import Settings
-from vivavoce.engines.registry import list_engines, parse_choice, required_parts
+from vivavoce.engines.registry import (
+    PROFILE_PORTS,
+    list_engines,
+    parse_choice,
+    required_parts,
+)
 from vivavoce.engines.synthesis import voice_parameters
 
 COLUMNS = ("name", "description", "source", "profiles")
@@ -52,8 +57,9 @@ def profiles_by_engine(settings: Config) -> dict[str, list[str]]:
     """Return the profiles that use each engine; `[tools]` stands for all of them."""
     found: dict[str, list[str]] = {}
     for profile, table in settings.profiles.items():
-        for port in ("detector", "recognizer", "responder"):
-            for name in dict.fromkeys(engine_names(port, getattr(table, port))):
+        for port in PROFILE_PORTS:
+            choice = getattr(table, port)
+            for name in dict.fromkeys(engine_names(port, choice)) if choice else ():
                 found.setdefault(name, []).append(profile)
     for port, choice in (("search", settings.tools.search), ("sandbox", settings.tools.code)):
         for name in engine_names(port, choice) if choice else ():

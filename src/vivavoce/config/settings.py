@@ -38,6 +38,7 @@ BUILTIN_PROFILES: dict[str, dict[str, Any]] = {
     EMBEDDED: {
         "detector": "silero",
         "recognizer": "moonshine",
+        "turn_model": {"use": "combined", "otherwise": "cues"},
         "responder": {
             "use": "cascade",
             "model": {"use": "llamacpp"},
@@ -158,8 +159,10 @@ class SessionTable(_Table):
     `total_s` that of a whole session, over all its connections; `idle_s` how long a client may
     send nothing. `go_away_s` is how long before any of these ends `goAway` is sent.
     `eager_silence_ms` is the short silence at which the user's words are transcribed ahead of the
-    end of the turn. Speech recognized with a confidence below `min_confidence` (0..1) is not
-    answered: the user is asked to say it again; 0 turns that off.
+    end of the turn. With `turn_model` the profile's turn model then scores whether the turn is
+    over, unless the client sets the silence that ends it: `sure_silence_ms` ends a turn that is,
+    `unfinished_silence_ms` one that seems unfinished. Speech recognized with a confidence below
+    `min_confidence` (0..1) is not answered: the user is asked to say it again; 0 turns that off.
     `context_tokens` is the context window, 0 that of the language model. `messages_per_s` is how
     many messages each connection may send, of which those of audio only count a tenth, and
     `audio_speed` how many times faster than real time audio is read after the first minute; 0 is
@@ -172,7 +175,10 @@ class SessionTable(_Table):
     engine_silence_s: float = Field(default=30.0, gt=0)
     early_turn_complete: Literal["auto", "always", "never"] = "auto"
     speculation: bool = True
-    eager_silence_ms: int = Field(default=200, ge=50)
+    eager_silence_ms: int = Field(default=100, ge=50)
+    turn_model: bool = True
+    sure_silence_ms: int = Field(default=200, ge=50)
+    unfinished_silence_ms: int = Field(default=2000, ge=50)
     min_confidence: float = Field(default=MIN_CONFIDENCE, ge=0, le=1)
     history_contents: int = Field(default=1000, ge=10)
     connection_s: float = Field(default=0.0, ge=0)
@@ -194,6 +200,9 @@ class SessionTable(_Table):
             early_turn_complete=early_turn_complete,
             speculation=self.speculation,
             eager_silence_ms=self.eager_silence_ms,
+            turn_model=self.turn_model,
+            sure_silence_ms=self.sure_silence_ms,
+            unfinished_silence_ms=self.unfinished_silence_ms,
             min_confidence=self.min_confidence,
             history_contents=self.history_contents,
             # The host notices a silent engine; the core only where the host did not.
@@ -253,11 +262,15 @@ class LogTable(_Table):
 
 
 class ProfileTable(_Table):
-    """`[profiles.NAME]`: the engines that answer together."""
+    """`[profiles.NAME]`: the engines that answer together.
+
+    Without a `turn_model`, silence alone ends a turn.
+    """
 
     detector: EngineChoice
     recognizer: EngineChoice
     responder: EngineChoice
+    turn_model: EngineChoice = ""
 
 
 class Config(_Table):

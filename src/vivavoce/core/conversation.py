@@ -50,6 +50,7 @@ class Conversation:
         ids: IdSource,
         history: tuple[Content, ...] = (),
         counter: TokenCounter | None = None,
+        scores: bool = False,
     ) -> None:
         self.setup = setup
         self.settings = settings
@@ -60,6 +61,7 @@ class Conversation:
         self.user = UserTurns(
             VideoBuffer(setup.realtime.coverage or behavior.coverage),
             streams=setup.input_transcription is not None,
+            scores=scores,
         )
         timeouts = ToolTimeouts(
             blocking_s=settings.tool_deadline(setup.realtime.interrupts),

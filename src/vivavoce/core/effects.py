@@ -86,6 +86,20 @@ class RefreshTranscript:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreTurnEnd:
+    """Score whether the turn ends with the pause at `position`; best effort.
+
+    The outcome returns as `TurnEndScored`. `start` is where the turn began, `text` the words up to
+    the pause; empty while they are not known.
+    """
+
+    turn: TurnId
+    start: Position
+    position: Position
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class FinishTranscript:
     """Return the final transcript of a turn that ended at this position.
 
@@ -155,6 +169,7 @@ Effect = (
     | StopTool
     | StartTranscript
     | RefreshTranscript
+    | ScoreTurnEnd
     | FinishTranscript
     | DropTranscript
     | SaveCheckpoint

@@ -131,6 +131,15 @@ class TranscriptFailed:
     problem: str
 
 
+@dataclass(frozen=True, slots=True)
+class TurnEndScored:
+    """Probability (0..1) that the turn ends with its pause at `position`."""
+
+    turn: TurnId
+    position: Position
+    probability: float
+
+
 # --- from a generation -------------------------------------------------------------------
 
 
@@ -284,6 +293,7 @@ LifecycleEvent = MessageRead | CheckpointSaved | CheckpointLost | SessionSuperse
 Event = (
     ClientEvent
     | VoiceScored
+    | TurnEndScored
     | TranscriptEvent
     | GenerationEvent
     | ToolRan

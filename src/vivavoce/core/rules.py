@@ -18,7 +18,7 @@ makes itself inapplicable, so this ends; `MAX_RULE_STEPS` catches one that does 
  10  a context update is next                                 apply it
  11  something is ready, model IDLE                           add it to the history; answer it
  12  a result waits, the user is idle, model IDLE             answer it
- 13  user PAUSED, transcript covers the pause, model IDLE     speculate, if allowed
+ 13  user PAUSED, transcript covers the pause, model IDLE     speculate, if allowed and time for it
 
 Where activity does not interrupt, rule 2 does nothing, and the ready turn waits for rule 11.
 `handle_barge_in` decides which client function calls survive new content.
@@ -61,8 +61,9 @@ def _may_speculate(c: Conversation, step: Step) -> SpokenTurn | None:
     if turn is None or not c.settings.speculation or not c.model.idle or len(c.user.queue) != 1:
         return None
     pausing = turn.state is TurnState.PAUSED and turn.covered >= turn.paused_at
+    due = c.user.processed_until >= turn.speculate_from
     fresh = turn.speculations < MAX_SPECULATIONS and turn.speculated_at != turn.paused_at
-    return turn if pausing and fresh and turn.text.strip() else None
+    return turn if pausing and due and fresh and turn.text.strip() else None
 
 
 def _speculate(c: Conversation, step: Step) -> None:

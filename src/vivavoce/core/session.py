@@ -43,6 +43,7 @@ from vivavoce.core.events import (
     TranscriptFailed,
     TranscriptProgressed,
     TranscriptUpdated,
+    TurnEndScored,
     VideoArrived,
     VoiceScored,
 )
@@ -93,14 +94,15 @@ class LiveSession:
         position = 0 if before is None else before.position
         self.closed = False
         self.trace = FlightRecorder(settings.trace_events, settings.trace_texts)
+        params = vad_params(setup.realtime.detection, settings)
+        scores = params.scored is not None
         self.conversation = Conversation(
-            session_id, setup, behavior, settings, ids, history, counter
+            session_id, setup, behavior, settings, ids, history, counter, scores
         )
         """Turns, tools and context. Internal; exposed for tests."""
         self.vad_processed_until = position
         """The audio before this position belongs to a turn, or to none; transcripts may use it."""
         self._manual = setup.realtime.detection.disabled
-        params = vad_params(setup.realtime.detection, settings.eager_silence_ms)
         self._tracker = ActivityTracker(params, floor=position)
         self._timers = StallTimers(settings.stall_s, settings.transcript_deadline_s)
         self._lifecycle = SessionLifecycle(setup, settings, before)
@@ -243,6 +245,8 @@ class LiveSession:
                 self._handle_scores(event, step)
             case TranscriptUpdated() | TranscriptProgressed() | TranscriptFailed():
                 self._handle_transcript(event, step)
+            case TurnEndScored():
+                self._handle_turn_score(event, step)
             case ContentReceived():
                 conversation.handle_content(event, step)
             case TextReceived():
@@ -308,6 +312,7 @@ class LiveSession:
         self._timers.note_audio(step.now)
         self._handle_speech(self._tracker.add_scores(event), step)
         self.vad_processed_until = max(self.vad_processed_until, event.position)
+        self.conversation.user.processed_until = self.vad_processed_until
         self.conversation.user.refresh_transcript(self._position, step)
         self._release_audio(event.position - self._tracker.params.pre_roll, step)
 
@@ -315,11 +320,18 @@ class LiveSession:
         user = self.conversation.user
         self._timers.note_progress(step.now)
         if isinstance(event, TranscriptUpdated):
-            user.handle_transcript(event)
+            user.handle_transcript(event, step)
             if event.final:
                 user.settle_turn(event.turn, step)
         elif isinstance(event, TranscriptFailed):
             user.settle_turn(event.turn, step, failed=True)
+
+    def _handle_turn_score(self, event: TurnEndScored, step: Step) -> None:
+        """Apply the score of a pause, which may end the turn; older ones are ignored."""
+        if self.conversation.user.is_pause(event):
+            ends = self._tracker.apply_score(event.probability)
+            self.conversation.user.delay_speculation(self._tracker.required)
+            self._handle_speech(ends, step)
 
     def _handle_video(self, event: VideoArrived, step: Step) -> None:
         if self.conversation.user.frames.add_frame(event.position, event.frame):

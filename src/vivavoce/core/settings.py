@@ -37,8 +37,14 @@ class SessionSettings:
     """End each output transcription with a message."""
     speculation: bool = False
     """Begin to answer at a pause, before the end of speech is certain."""
-    eager_silence_ms: int = 200
+    eager_silence_ms: int = 100
     """Silence that is a pause."""
+    turn_model: bool = False
+    """Ask for scores of the turn's end, unless the client sets the silence that ends a turn."""
+    sure_silence_ms: int = 200
+    """Silence that ends a turn which is certainly finished."""
+    unfinished_silence_ms: int = 2000
+    """Silence that ends a turn which seems unfinished."""
     min_confidence: float = 0.0
     """Speech recognized with less is not answered but asked for again; 0 is never."""
     resumable: bool = False

@@ -7,13 +7,24 @@ Speech begins when frames above `start` add up to the onset's duration; short di
 ends when, for the configured silence, no frame has been above `start` since the first one below
 `hold`. Scores between the two thresholds neither end speech nor continue it.
 
+The silence is fixed where the client sets it. Otherwise a score says at each pause how likely the
+turn is over, and the silence that ends the turn follows from it (`required_silence`):
+
+    score                 silence that ends the turn
+    SURE and more         `sure`, 200 ms
+    from UNSURE to SURE   from `unsure` down to `sure`, in proportion
+    UNFINISHED to UNSURE  `unsure`, 700 ms; the same without a score
+    below UNFINISHED      `unfinished`, 2000 ms
+
+Nothing waits for a score: until one comes, `unsure` holds, and a score after the end is ignored.
+
 What the fields of `realtimeInputConfig` set:
 
     automaticActivityDetection
       disabled                  scores are ignored; activityStart and activityEnd mark speech
       startOfSpeechSensitivity  the score at which speech starts; `hold` is 0.15 below it
-      endOfSpeechSensitivity    the silence that ends a turn, without silenceDurationMs
-      silenceDurationMs         the silence that ends a turn
+      endOfSpeechSensitivity    the fixed silence that ends a turn, without silenceDurationMs
+      silenceDurationMs         the fixed silence that ends a turn
       prefixPaddingMs           the duration of an onset, from MIN_SPEECH_SAMPLES to MAX_ONSET_MS;
                                 and the pre-roll, where it is longer than ours
     activityHandling            whether activity interrupts: `Conversation.handle_barge_in`
@@ -27,6 +38,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from vivavoce.core.events import VoiceScored
+from vivavoce.core.settings import SessionSettings
 from vivavoce.domain.audio import Position, samples
 from vivavoce.domain.setup import ActivityDetection, Sensitivity
 
@@ -41,6 +53,21 @@ SILENCE_MS = {
     Sensitivity.HIGH: 500,
     Sensitivity.LOW: 1200,
 }
+SURE = 0.9
+"""Score of the turn's end from which it counts as finished."""
+
+UNSURE = 0.5
+"""Score up to which nothing is known of the turn's end."""
+
+UNFINISHED = 0.3
+"""Score of the turn's end below which it counts as unfinished."""
+
+ANSWER_LEAD = samples(0.5)
+"""Silence before the end of a turn in which a speculative answer begins: what engines need."""
+
+SCORE_LEAD = samples(0.3)
+"""Silence from which a speculation begins although the pause has no score yet."""
+
 PREFIX_PADDING_MS = 20
 PRE_ROLL_MS = 400
 
@@ -77,8 +104,21 @@ class SpeechEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class EndSilence:
+    """Silence that ends a turn, by how certain its end is; in samples."""
+
+    sure: int
+    unsure: int
+    unfinished: int
+
+
+@dataclass(frozen=True, slots=True)
 class VadParams:
-    """Parameters of voice activity detection; durations in samples."""
+    """Parameters of voice activity detection; durations in samples.
+
+    `silence` ends a turn; `scored` is what ends it instead after a score of its end, `None` if
+    the silence is fixed.
+    """
 
     start: float
     hold: float
@@ -86,9 +126,10 @@ class VadParams:
     pause: int
     silence: int
     pre_roll: int
+    scored: EndSilence | None = None
 
 
-def vad_params(detection: ActivityDetection, eager_silence_ms: int) -> VadParams:
+def vad_params(detection: ActivityDetection, settings: SessionSettings) -> VadParams:
     """Return the parameters for a setup; negative durations count as zero."""
     start = START_THRESHOLD[detection.start_sensitivity]
     silence_ms = detection.silence_duration_ms
@@ -98,14 +139,40 @@ def vad_params(detection: ActivityDetection, eager_silence_ms: int) -> VadParams
         PREFIX_PADDING_MS if detection.prefix_padding_ms is None else detection.prefix_padding_ms
     )
     silence = samples(max(0, silence_ms) / 1000)
+    fixed = (
+        detection.silence_duration_ms is not None
+        or detection.end_sensitivity is not Sensitivity.UNSPECIFIED
+        or not settings.turn_model
+    )
+    scored = EndSilence(
+        sure=min(samples(settings.sure_silence_ms / 1000), silence),
+        unsure=silence,
+        unfinished=max(samples(settings.unfinished_silence_ms / 1000), silence),
+    )
     return VadParams(
         start=start,
         hold=start - HOLD_BELOW_START,
         onset=max(samples(min(prefix_ms, MAX_ONSET_MS) / 1000), MIN_SPEECH_SAMPLES),
-        pause=min(samples(eager_silence_ms / 1000), silence),
+        pause=min(samples(settings.eager_silence_ms / 1000), silence),
         silence=silence,
         pre_roll=samples(max(PRE_ROLL_MS, prefix_ms) / 1000),
+        scored=None if fixed else scored,
     )
+
+
+def required_silence(probability: float | None, silence: EndSilence) -> int:
+    """Return the silence that ends a turn, for the probability that its pause is its end."""
+    if probability is None:
+        return silence.unsure
+    if probability < UNFINISHED:
+        return silence.unfinished
+    certainty = min(max((probability - UNSURE) / (SURE - UNSURE), 0.0), 1.0)
+    return round(silence.unsure + certainty * (silence.sure - silence.unsure))
+
+
+def speculation_silence(required: int) -> int:
+    """Return the silence after which a speculation begins, if `required` ends the turn."""
+    return max(0, required - ANSWER_LEAD)
 
 
 class ActivityTracker:
@@ -121,6 +188,7 @@ class ActivityTracker:
         self._last_voiced = floor
         self._voiced = 0
         self._paused = False
+        self._required = params.silence
 
     @property
     def safe(self) -> Position:
@@ -157,6 +225,19 @@ class ActivityTracker:
         self._onset = None
         return []
 
+    def apply_score(self, probability: float) -> list[SpeechEvent]:
+        """Set the silence that ends this pause by a score of it; end speech if that has passed."""
+        if not (self._paused and self.speaking) or self.params.scored is None:
+            return []
+        self._required = required_silence(probability, self.params.scored)
+        silence = 0 if self._silent_since is None else self._processed - self._silent_since
+        return [self._end(self._processed)] if silence >= self._required else []
+
+    @property
+    def required(self) -> int:
+        """The silence that ends the present pause, in samples."""
+        return self._required
+
     def _detect_onset(self, score: float, begin: Position, end: Position) -> SpeechEvent | None:
         if self._onset is None:
             if not score >= self.params.start:
@@ -178,13 +259,13 @@ class ActivityTracker:
         if score >= self.params.start or (self._silent_since is None and score >= self.params.hold):
             self._last_voiced, self._silent_since = end, None
             if self._paused:
-                self._paused = False
+                self._paused, self._required = False, self.params.silence
                 return SpeechEvent(SpeechEdge.RESUME, end, begin)
             return None
         if self._silent_since is None:
             self._silent_since = begin
         silence = end - self._silent_since
-        if silence >= self.params.silence:
+        if silence >= self._required:
             return self._end(end)
         if not self._paused and silence >= self.params.pause:
             self._paused = True
@@ -193,4 +274,5 @@ class ActivityTracker:
 
     def _end(self, position: Position) -> SpeechEvent:
         self.speaking, self._onset, self.floor = False, None, position
+        self._required = self.params.silence
         return SpeechEvent(SpeechEdge.END, position, self._last_voiced)

@@ -23,6 +23,9 @@ marks activity itself waits for a `turnComplete`: its turns become ready even wh
 
 Transcripts are requested twice a second while the user speaks, if the client wants to see them, and
 at every pause: that one is final if the turn ends without more speech.
+
+Where the silence that ends a turn is not fixed, a score of the turn's end is requested at every
+pause, and again when its words are known: at most `MAX_SCORES` for one pause.
 """
 
 from __future__ import annotations
@@ -39,13 +42,19 @@ from vivavoce.core.effects import (
     FinishTranscript,
     ForgetAudio,
     RefreshTranscript,
+    ScoreTurnEnd,
     StartTranscript,
     Step,
 )
-from vivavoce.core.events import TranscriptUpdated
+from vivavoce.core.events import TranscriptUpdated, TurnEndScored
 from vivavoce.core.token_counts import MAX_BYTES, size_bytes
 from vivavoce.core.transcript_pieces import continuation
-from vivavoce.core.turn_detection import SpeechEdge, SpeechEvent
+from vivavoce.core.turn_detection import (
+    SCORE_LEAD,
+    SpeechEdge,
+    SpeechEvent,
+    speculation_silence,
+)
 from vivavoce.domain.audio import Position, samples, seconds
 from vivavoce.domain.content import Blob, Content, Part, Role, Text, Tools
 from vivavoce.domain.ids import TurnId
@@ -55,6 +64,9 @@ T = TypeVar("T")
 
 HYPOTHESIS_SAMPLES = samples(0.5)
 """Audio between two transcript requests while the user speaks."""
+
+MAX_SCORES = 3
+"""Scores of the turn's end that are requested for one pause."""
 
 MAX_QUEUED_TURNS = 64
 """Turns in the queue; it also holds at most `MAX_BYTES`. The oldest are dropped."""
@@ -106,13 +118,20 @@ class FloorTaken(Enum):
 
 
 class UserTurns:
-    """Queue of the user's turns. `streams`: transcripts are requested while the user speaks."""
+    """Queue of the user's turns.
 
-    def __init__(self, frames: VideoBuffer, streams: bool = False) -> None:
+    `streams`: transcripts are requested while the user speaks. `scores`: scores of the turn's end
+    are requested at pauses.
+    """
+
+    def __init__(self, frames: VideoBuffer, streams: bool = False, scores: bool = False) -> None:
         self._streams = streams
+        self._scores = scores
         self.queue: list[Entry] = []
         self.floor_taken: FloorTaken | None = None
         self.frames = frames
+        self.processed_until: Position = 0
+        """The audio before this position was examined for speech."""
         self._turns = 0
 
     # --- questions -----------------------------------------------------------------------
@@ -169,8 +188,12 @@ class UserTurns:
         paused = turn.state is TurnState.PAUSED
         turn.state = state
         if state is TurnState.PAUSED:
-            turn.paused_at = turn.refreshed_at = event.position
+            turn.paused_at = turn.refreshed_at = turn.speculate_from = event.position
+            turn.silent_from, turn.scores = event.edge, 0
             step.emit(RefreshTranscript(turn.id, event.position, paused=True))
+            if self._scores:
+                turn.speculate_from = event.edge + SCORE_LEAD
+                self._request_score(turn, step)
         elif state is TurnState.ENDED:
             turn.end, turn.ended_at = max(event.position, turn.start), step.now
             step.emit(FinishTranscript(turn.id, turn.end, turn.paused_at if paused else None))
@@ -185,13 +208,33 @@ class UserTurns:
             turn.refreshed_at = position
             step.emit(RefreshTranscript(turn.id, position))
 
-    def handle_transcript(self, update: TranscriptUpdated) -> None:
-        """Note the recognizer's text for a turn."""
+    def handle_transcript(self, update: TranscriptUpdated, step: Step) -> None:
+        """Note the recognizer's text for a turn; have a pause scored again by it."""
         turn = self._find(update.turn)
         if turn is None or turn.state is TurnState.READY:
             return
         turn.text, turn.covered = update.text, update.position
         turn.stable, turn.confidence = update.stable, update.confidence
+        paused = self._scores and turn.state is TurnState.PAUSED
+        if paused and turn.scores < MAX_SCORES and turn.words_at_pause != turn.scored_text:
+            self._request_score(turn, step)
+
+    def is_pause(self, scored: TurnEndScored) -> bool:
+        """Return whether a score is of the present pause."""
+        turn = self.open
+        if turn is None or turn.state is not TurnState.PAUSED:
+            return False
+        return (turn.id, turn.paused_at) == (scored.turn, scored.position)
+
+    def delay_speculation(self, required: int) -> None:
+        """Let a speculation begin shortly before `required` samples of silence end the turn."""
+        if (turn := self.open) is not None:
+            turn.speculate_from = turn.silent_from + speculation_silence(required)
+
+    def _request_score(self, turn: SpokenTurn, step: Step) -> None:
+        turn.scores += 1
+        turn.scored_text = turn.words_at_pause
+        step.emit(ScoreTurnEnd(turn.id, turn.start, turn.paused_at, turn.scored_text))
 
     def settle_turn(self, turn_id: TurnId, step: Step, failed: bool = False) -> None:
         """End recognition of a turn: it becomes ready, or is removed without words."""
@@ -354,7 +397,9 @@ class SpokenTurn:
     `text` is the latest transcript, of audio up to `covered`; `stable` is the part that is not
     expected to change, `confidence` the probability that it is right. `sent` is what the client
     has of the words, `piece` what it gets next, and `aligned` the words for which that was found.
-    `refreshed_at` is where a transcript was last requested, `paused_at` the latest pause,
+    `refreshed_at` is where a transcript was last requested, `paused_at` the latest pause, its
+    silence beginning at `silent_from`; so many `scores` of it were requested, the latest for
+    `scored_text`. `speculate_from` is the position from which this pause may be speculated on,
     `speculated_at` the pause of the latest of so many `speculations`. `asked`: an answer was
     requested without words; `reported`: the client has all words; `failed`: the recognizer failed.
     """
@@ -374,6 +419,10 @@ class SpokenTurn:
     piece: str = ""
     refreshed_at: Position = 0
     paused_at: Position = 0
+    silent_from: Position = 0
+    scores: int = 0
+    scored_text: str = ""
+    speculate_from: Position = 0
     typed: list[str] = field(default_factory=list)
     frames: tuple[Blob, ...] = ()
     speculations: int = 0
@@ -391,6 +440,11 @@ class SpokenTurn:
     def answer(self) -> bool:
         """True if the turn asks for an answer: it has words or frames, or one was requested."""
         return self.asked or bool(self.frames or self.words())
+
+    @property
+    def words_at_pause(self) -> str:
+        """The words up to the latest pause; empty while they are not known."""
+        return self.text.strip() if self.covered >= self.silent_from else ""
 
     @property
     def known_confidence(self) -> float | None:

@@ -52,6 +52,36 @@ class VoiceDetector(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class TurnPause:
+    """A pause in a user's turn, to be scored.
+
+    `pcm` is the sound of the turn up to the pause, 16 kHz, its last `MAX_TURN_S` at most; `text`
+    its words, empty while they are not known; `language` a BCP-47 code, empty if unknown.
+    """
+
+    pcm: bytes
+    text: str = ""
+    language: str = ""
+
+
+MAX_TURN_S = 8.0
+"""Sound of a turn that a turn model is given."""
+
+
+class TurnModel(Protocol):
+    """Scores how likely a user's turn is over at a pause. Stateless.
+
+    Calls are made in a thread, one at a time; one that takes longer than a second has failed, and
+    silence alone decides then. `inline` as of a voice detector.
+    """
+
+    def score(self, pauses: Sequence[TurnPause]) -> Sequence[float]:
+        """Return for each pause the probability, 0..1, that it ends the turn; 0.5 is unsure."""
+
+    async def aclose(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
 class RecognizerCapabilities:
     """Abilities of a recognizer.
 
@@ -304,10 +334,12 @@ class Engines:
     detector: VoiceDetector
     recognizer: Recognizer
     responder: Responder
+    turn_model: TurnModel | None = None
 
     async def aclose(self) -> None:
-        for engine in (self.responder, self.recognizer, self.detector):
-            await engine.aclose()
+        for engine in (self.responder, self.recognizer, self.detector, self.turn_model):
+            if engine is not None:
+                await engine.aclose()
 
 
 # --- tools that the server runs ---------------------------------------------------------
@@ -412,8 +444,8 @@ class EngineHost(Protocol):
 Factory = Callable[[Settings, EngineHost], Awaitable[Any]]
 """What an entry point of the group `vivavoce.engines` names; its name is `port.engine`.
 
-The ports are `detector`, `recognizer`, `responder`, `model`, `synthesizer`, `search` and
-`sandbox`. A factory imports its library itself, so that an engine that is not selected costs
+The ports are `detector`, `recognizer`, `turn_model`, `responder`, `model`, `synthesizer`, `search`
+and `sandbox`. A factory imports its library itself, so that an engine that is not selected costs
 nothing; it raises `EngineMissing` with the fix when something is absent and `ConfigError` for bad
 settings.
 """

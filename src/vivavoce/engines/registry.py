@@ -31,13 +31,27 @@ from vivavoce.install_hints import missing_library
 log = logging.getLogger(__name__)
 
 GROUP = "vivavoce.engines"
-PORTS = ("detector", "recognizer", "responder", "model", "synthesizer", "search", "sandbox")
+PORTS = (
+    "detector",
+    "recognizer",
+    "turn_model",
+    "responder",
+    "model",
+    "synthesizer",
+    "search",
+    "sandbox",
+)
+PROFILE_PORTS = ("detector", "recognizer", "turn_model", "responder")
+"""The ports of which a profile chooses an engine."""
 
 BUILTIN = {
     "detector.silero": ("silero:create", "Silero's voice activity network"),
     "detector.energy": ("scripted:create_energy", "loudness, for the scripted profile"),
     "recognizer.moonshine": ("moonshine:create", "Moonshine base, English"),
     "recognizer.tones": ("scripted:create_tone_recognizer", "tones, for the scripted profile"),
+    "turn_model.combined": ("turn_combination:create", "Smart Turn and turn-yielding cues joined"),
+    "turn_model.smart-turn": ("smart_turn:create", "Smart Turn v3.2, by the sound alone"),
+    "turn_model.cues": ("turn_cues:create", "words and melody at the end of an utterance"),
     "responder.cascade": ("cascade:create", "a language model and a synthesizer joined"),
     "model.llamacpp": ("llamacpp:create", "Qwen2.5-Coder or any GGUF file, in this process"),
     "model.openai": ("openai:create", "any server of OpenAI's chat protocol"),

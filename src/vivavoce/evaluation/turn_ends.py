@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from vivavoce.core.events import VoiceScored
+from vivavoce.core.settings import SessionSettings
 from vivavoce.core.turn_detection import ActivityTracker, SpeechEdge, SpeechEvent, vad_params
 from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, samples, seconds
 from vivavoce.domain.setup import ActivityDetection
@@ -24,7 +25,8 @@ from vivavoce.evaluation.measures import (
     mean_delay_s,
 )
 
-EAGER_SILENCE_MS = 200
+SETTINGS = SessionSettings()
+"""Defaults of the core: silence alone ends a turn."""
 
 LONGEST_WINDOW_S = 3.5
 
@@ -40,12 +42,12 @@ class ScoredClip:
     def found_ends_s(self, silence_ms: int | None = None) -> list[float]:
         """Return when turn detection ends the turn, by `silence_ms` or the default silence."""
         detection = ActivityDetection(silence_duration_ms=silence_ms)
-        tracker = ActivityTracker(vad_params(detection, EAGER_SILENCE_MS))
+        tracker = ActivityTracker(vad_params(detection, SETTINGS))
         return [seconds(e.position) for e in self._events(tracker) if e.kind is SpeechEdge.END]
 
     def silences_seen_s(self) -> list[float]:
         """Return when the detector sees silences begin."""
-        parameters = vad_params(ActivityDetection(), EAGER_SILENCE_MS)
+        parameters = vad_params(ActivityDetection(), SETTINGS)
         tracker = ActivityTracker(replace(parameters, pause=1, silence=samples(1e6)))
         return [seconds(e.edge) for e in self._events(tracker) if e.kind is SpeechEdge.PAUSE]
 

@@ -167,7 +167,9 @@ class SessionOpener:
         context, gauge = self._context, request.backend.backend.gauge
 
         def make() -> LiveSession:
-            setup, settings, before = start.setup, request.settings, start.checkpoint
+            setup, before = start.setup, start.checkpoint
+            scores = request.backend.backend.turn_scorer is not None
+            settings = replace(request.settings, turn_model=scores and request.settings.turn_model)
             behavior, ids = family_behavior(setup.model), context.ids
             if before is not None:
                 return LiveSession.resume(before, setup, behavior, settings, ids, tools, gauge)

@@ -40,6 +40,7 @@ from vivavoce.core.effects import (
     ReportMismatch,
     RunTool,
     SaveCheckpoint,
+    ScoreTurnEnd,
     Send,
     StartGeneration,
     StartTranscript,
@@ -63,7 +64,7 @@ from vivavoce.domain.audio import Position
 from vivavoce.domain.checkpoint import Checkpoint
 from vivavoce.domain.ids import SessionId
 from vivavoce.domain.setup import SessionSetup
-from vivavoce.engines.ports import Engines, RecognitionOptions
+from vivavoce.engines.ports import Engines, RecognitionOptions, Recognizer
 from vivavoce.errors import ClientFault
 from vivavoce.runtime.audio_input import AudioBuffer
 from vivavoce.runtime.checkpoints import CheckpointWriter
@@ -82,6 +83,7 @@ from vivavoce.runtime.rate_limit import ANSWER_COST_S, RateLimiter, RateLimits
 from vivavoce.runtime.tasks import EngineTasks, is_end
 from vivavoce.runtime.tool_runner import NoTools, ToolRunner
 from vivavoce.runtime.transcription import Recordings, Transcripts
+from vivavoce.runtime.turn_ends import TurnEnds, TurnScorer
 from vivavoce.runtime.turn_metrics import TurnListener, TurnReporter, UsageMetering
 from vivavoce.runtime.voice_activity import VoiceActivityDetection, VoiceScorer
 from vivavoce.tools.ports import Tooling, Toolset
@@ -114,6 +116,7 @@ class Backend:
     pace: OutputPace = field(default_factory=OutputPace)
     gauge: TokenCounter = field(default_factory=TokenCounter)
     rates: RateLimits = field(default_factory=RateLimits)
+    turn_scorer: TurnScorer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +181,9 @@ class Connection:
             Recordings(engines.recognizer, options, self._tasks, self._rates, mismatch),
             mismatch,
         )
+
+        language = spoken_language(options, engines.recognizer)
+        self._turn_ends = TurnEnds(backend.turn_scorer, audio, language, self._tasks, put_event)
 
         # From the core to the client, the engines, the tools and the store.
         sent = partial(_count_sent, self._reporter, self._metering)
@@ -314,6 +320,8 @@ class Connection:
                 self._transcripts.refresh(turn, position, paused)
             case FinishTranscript(turn=turn, end=end, paused_at=paused_at):
                 self._transcripts.finish(turn, end, paused_at)
+            case ScoreTurnEnd(turn=turn, start=start, position=position, text=text):
+                self._turn_ends.score(turn, start, position, text)
             case DropTranscript(turn=turn):
                 self._transcripts.drop(turn)
             case SaveCheckpoint(checkpoint=checkpoint, new_handle=new_handle):
@@ -336,6 +344,7 @@ class Connection:
         self._generations.close()
         self._tools.close()
         self._transcripts.close()
+        self._turn_ends.cancel()
 
     def _explain_failure(self, group: BaseExceptionGroup[BaseException]) -> Ending:
         """Return the outcome for the failure of a task. Re-raises cancellation."""
@@ -409,3 +418,9 @@ def recognition_options(setup: SessionSetup) -> RecognitionOptions:
     if not languages and setup.language:
         languages = (setup.language,)
     return RecognitionOptions(languages, () if options is None else options.custom_vocabulary)
+
+
+def spoken_language(options: RecognitionOptions, recognizer: Recognizer) -> str:
+    """Return the language of the user's words: the hint, or the only one that is recognized."""
+    known = recognizer.capabilities.languages
+    return next(iter(options.language_codes), known[0] if len(known) == 1 else "")

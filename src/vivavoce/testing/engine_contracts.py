@@ -37,6 +37,8 @@ from vivavoce.engines.ports import (
     Synthesizer,
     TextDelta,
     Transcript,
+    TurnModel,
+    TurnPause,
     UsageReported,
     VoiceDetector,
 )
@@ -109,6 +111,38 @@ class VoiceDetectorContract:
             ((score, state),) = engine.score([frame], [state])
             scores.append(score)
         return scores
+
+
+class TurnModelContract:
+    """Subclasses give `engine`, and `speech` (16 kHz PCM) if they need more than noise."""
+
+    speech: ClassVar[bytes] = bytes(range(256)) * 256
+
+    def engine(self) -> TurnModel:
+        raise NotImplementedError
+
+    async def test_scores_are_probabilities(self) -> None:
+        pauses = [TurnPause(self.speech, text, "en") for text in ("", "What is it?", "and the")]
+        scores = self.engine().score(pauses)
+        assert len(scores) == len(pauses)
+        assert all(0.0 <= score <= 1.0 for score in scores)
+
+    async def test_a_score_depends_on_nothing_but_its_pause(self) -> None:
+        engine = self.engine()
+        pause = TurnPause(self.speech, "Turn it on", "en")
+        (alone,) = engine.score([pause])
+        other = TurnPause(self.speech[: len(self.speech) // 4 * 2], "because of the", "en")
+        _, again, _ = engine.score([other, pause, other])
+        assert abs(again - alone) < 1e-3
+
+    async def test_an_empty_batch_has_no_scores(self) -> None:
+        assert list(self.engine().score([])) == []
+
+    async def test_any_sound_words_and_language_have_a_score(self) -> None:
+        odd = ("", "?!", "é" * 3000, "\0", "1 2 3", "もしもし")
+        sounds = (b"", bytes(2), bytes(2 * INPUT_RATE), self.speech * 12)
+        pauses = [TurnPause(pcm, text, "ja-JP") for pcm in sounds for text in odd]
+        assert all(0.0 <= score <= 1.0 for score in self.engine().score(pauses))
 
 
 class RecognizerContract:
