@@ -503,8 +503,9 @@ SELECT digest, media.data FROM uses JOIN handles USING (handle)
 
 PUT_TOKEN = "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?)"
 PUT_KEY = """
-INSERT OR REPLACE INTO keys SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
-WHERE NOT EXISTS (SELECT 1 FROM keys WHERE name = ?2 AND id <> ?1)
+INSERT OR REPLACE INTO keys
+SELECT * FROM (SELECT ? AS id, ? AS name, ?, ?, ?, ?, ?, ?) AS new
+WHERE NOT EXISTS (SELECT 1 FROM keys WHERE keys.name = new.name AND keys.id <> new.id)
 """
 
 HOLD = """
