@@ -227,6 +227,14 @@ class LiveSession:
 
     def _route(self, event: Event, step: Step) -> None:
         conversation = self.conversation
+        if isinstance(event, VoiceScored):  # it and audio come most often
+            self._handle_scores(event, step)
+            return
+        if isinstance(event, AudioArrived):
+            self._lifecycle.note_activity(step.now)
+            conversation.seeding = False
+            self._handle_audio(event.position, step)
+            return
         if isinstance(event, GenerationEvent):
             conversation.model.handle_production(event, step)
             return
@@ -239,10 +247,6 @@ class LiveSession:
             if not isinstance(event, ContentReceived | ContextUpdated | ToolResponsesReceived):
                 conversation.seeding = False
         match event:
-            case AudioArrived():
-                self._handle_audio(event.position, step)
-            case VoiceScored():
-                self._handle_scores(event, step)
             case TranscriptUpdated() | TranscriptProgressed() | TranscriptFailed():
                 self._handle_transcript(event, step)
             case TurnEndScored():

@@ -115,7 +115,7 @@ class ToolLedger:
     @property
     def waits(self) -> bool:
         """True if a batch is open: unanswered, or answered and not yet taken."""
-        return any(entry.blocking for entry in self._open.values())
+        return bool(self._open) and any(entry.blocking for entry in self._open.values())
 
     @property
     def idle(self) -> bool:

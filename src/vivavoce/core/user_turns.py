@@ -167,6 +167,8 @@ class UserTurns:
         Speech waits for speech that follows it: no answer begins while the user speaks. Typed turns
         that ask for an answer do not wait.
         """
+        if not self.queue:
+            return []
         ends = (n for n, e in enumerate(self.queue) if isinstance(e, Update) or is_unfinished(e))
         count = next(ends, len(self.queue))
         ready = self.queue[:count]

@@ -232,6 +232,9 @@ def beside_setup(payload: dict[str, Any]) -> dict[str, Any]:
 _INPUT = ("realtimeInput", "realtime_input")
 _CHUNKS = ("mediaChunks", "media_chunks")
 
+MAX_UTF8_BYTES = 4
+"""Bytes of one character."""
+
 MAX_PARTS_PER_EVENT = 100
 """Parts of turns, or results, that become one event: one step of the conversation."""
 
@@ -253,6 +256,7 @@ class Decoder:
         self._on_mismatch = reading.on_mismatch
         self._on_message = on_message
         self._limits = limits or MessageLimits()
+        self._always_within = min(self._limits.values, self._limits.text_bytes // MAX_UTF8_BYTES)
 
     def decode_frame(self, frame: bytes | str) -> list[ClientInput]:
         """Decode a frame after the setup to inputs, in order. Raises `ClientFault`."""
@@ -294,7 +298,7 @@ class Decoder:
         return message.setup, b""
 
     def _parse(self, frame: bytes | str) -> dict[str, Any]:
-        if is_light(frame):
+        if len(frame) <= self._always_within or is_light(frame):
             return parse_frame(frame)
         data = utf8(frame)
         text, lifted = lift_base64(data, self._limits)
@@ -390,8 +394,9 @@ class Decoder:
 
     def _medium(self, kind: str, mime_type: str, data: bytes) -> list[ClientInput]:
         """Convert audio or an image; when lenient by its MIME type, whatever the field."""
-        rate, image = content.pcm_rate(mime_type), content.image_type(mime_type)
-        if not self._strict and rate is None and image is None:
+        rate = content.pcm_rate(mime_type)
+        image = content.image_type(mime_type) if rate is None else None
+        if rate is None and image is None and not self._strict:
             rate = content.audio_rate(mime_type)
             image = content.image_type(content.sniff_image_type(data))
             if rate is None and image is None and not mime_type and kind == "audio":
@@ -402,19 +407,20 @@ class Decoder:
                     quoted=mime_type,
                 )
         if rate is not None and not (self._strict and kind == "video"):
-            self._insist_on_field(kind, "video", "audio")
+            if kind == "video":
+                self._report_field(kind, "audio")
             return [AudioChunk(data, rate)] if data else []
         if image is not None and not (self._strict and kind == "audio"):
-            self._insist_on_field(kind, "audio", "an image")
+            if kind == "audio":
+                self._report_field(kind, "an image")
             if not data:
                 self._on_mismatch("an image without data is left out")
             return [VideoFrame(data, image)] if data else []
         medium, advice = ("video", "send image/jpeg") if kind == "video" else _AUDIO_ADVICE
         raise content.unsupported_medium(medium, mime_type, advice)
 
-    def _insist_on_field(self, kind: str, other: str, what: str) -> None:
-        if kind == other:
-            self._on_mismatch(f"realtimeInput.{kind} holds {what}: it is read as that")
+    def _report_field(self, kind: str, what: str) -> None:
+        self._on_mismatch(f"realtimeInput.{kind} holds {what}: it is read as that")
 
 
 _AUDIO_ADVICE = ("audio", "send audio/pcm;rate=16000")
@@ -447,7 +453,9 @@ def _lone_blob(payload: dict[str, Any]) -> tuple[str, str, bytes] | None:
     if not isinstance(blob, dict) or len(blob) != 2:
         return None
     data, mime_type = blob.get("data"), blob.get("mimeType") or blob.get("mime_type")
-    if not isinstance(data, str | LongBase64) or not isinstance(mime_type, str):
+    if not (isinstance(data, str) or isinstance(data, LongBase64)):  # noqa: SIM101 (at each frame)
+        return None
+    if not isinstance(mime_type, str):
         return None
     try:
         return kind, mime_type, decode_base64(data)

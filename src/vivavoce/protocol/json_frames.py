@@ -19,7 +19,7 @@ import binascii
 import re
 import secrets
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -199,7 +199,10 @@ LIGHT_VALUES = 32
 """Size up to which any message is parsed within a few milliseconds."""
 
 _BLOCK = 4096
-_MARKS = "{[,"
+_TEXT_MARKS = ("{", "[", ",", "\\")
+_BYTE_MARKS = (b"{", b"[", b",", b"\\")
+"""Before a value, and of an escape."""
+
 _ANSWERS = frozenset(
     f"{stem}{end}"
     for stem in ("toolResponse", "tool_response", "functionResponse", "function_response")
@@ -230,16 +233,18 @@ def is_light(frame: bytes | str) -> bool:
     """
     if len(frame) > LIGHT_BYTES:
         return False
+    find: Callable[..., int] = frame.find
+    *marks, escape = _TEXT_MARKS if isinstance(frame, str) else _BYTE_MARKS
     left = LIGHT_VALUES
-    for mark in _MARKS:
-        at = _find(frame, mark)
-        while at >= 0 and left:
+    for mark in marks:
+        at = find(mark)
+        while at >= 0:
             left -= 1
-            at = _find(frame, mark, at + 1)
-        if not left:
-            return False
+            if not left:
+                return False
+            at = find(mark, at + 1)
     # An escape may be half of a character, for which all of them are looked at one by one.
-    return len(frame) < _BLOCK or _find(frame, "\\") < 0
+    return len(frame) < _BLOCK or find(escape) < 0
 
 
 def lift_base64(frame: bytes, limits: MessageLimits) -> tuple[bytes, list[LongBase64]]:
@@ -328,10 +333,6 @@ def _base64_runs(frame: bytes, limits: MessageLimits) -> Iterator[tuple[int, int
 
 def _too_much_text(limits: MessageLimits) -> ClientFault:
     return close.too_big(f"more than {limits.text_bytes:,} bytes of anything but base64 data.")
-
-
-def _find(frame: bytes | str, mark: str, start: int = 0) -> int:
-    return frame.find(mark, start) if isinstance(frame, str) else frame.find(mark.encode(), start)
 
 
 def _is_base64(block: bytes) -> bool:

@@ -52,6 +52,7 @@ from vivavoce.core.events import (
     ClientGone,
     CloseRequested,
     ContextUpdated,
+    Event,
     MessageRead,
     SessionSuperseded,
     VoiceScored,
@@ -101,6 +102,9 @@ TRACE_LINES = 100
 
 FREQUENT_EVENTS = (AudioArrived, VoiceScored, MessageRead)
 """Frequent, cheap events; after any other, the connection yields to the event loop."""
+
+MAX_FREQUENT_EVENTS = 16
+"""Frequent events that are handled without yielding."""
 
 INTERNAL = (1011, "Internal error encountered.")
 
@@ -248,18 +252,34 @@ class Connection:
         while not session.closed:
             # Events before deadlines: sound that waited while the loop was busy is no silence.
             if (event := events.take_event()) is not None:
-                now = clock()
                 with self._rates.loop.working():
-                    self._reporter.record_event(event, now)
-                    self._perform_all(session.handle_event(event, now))
-                    self._transcripts.advance_audio(session.vad_processed_until)
-                if not isinstance(event, FREQUENT_EVENTS):
+                    frequent = self._handle_events(event)
+                if not frequent:
                     await asyncio.sleep(0)  # other connections have their turn
                 await self._rates.loop.yield_to_loop()
             elif (deadline := session.deadline()) is not None and deadline <= clock():
                 self._perform_all(session.handle_deadline(clock()))
             else:
                 await events.wait_for_event(deadline)
+
+    def _handle_events(self, event: Event) -> bool:
+        """Handle an event and, after a frequent one, those behind it; false after any other.
+
+        Audio and its scores come together; so their processor time is measured once.
+        """
+        session = self._session
+        for left in reversed(range(MAX_FREQUENT_EVENTS)):
+            now = self._loop.time()
+            self._reporter.record_event(event, now)
+            self._perform_all(session.handle_event(event, now))
+            self._transcripts.advance_audio(session.vad_processed_until)
+            if not isinstance(event, FREQUENT_EVENTS):
+                return False
+            following = self._events.take_event() if left and not session.closed else None
+            if following is None:
+                break
+            event = following
+        return True
 
     async def _read(self) -> None:
         try:

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -94,6 +93,22 @@ class TokenBucket:
         self._filled_at = now
 
 
+class Work:
+    """Counts the processor time of a block of code."""
+
+    __slots__ = ("_began_s", "_processor_s", "_share")
+
+    def __init__(self, share: LoopShare, processor_s: Callable[[], float]) -> None:
+        self._share = share
+        self._processor_s = processor_s
+
+    def __enter__(self) -> None:
+        self._began_s = self._processor_s()
+
+    def __exit__(self, *fault: object) -> None:
+        self._share.count_work(self._processor_s() - self._began_s)
+
+
 class LoopShare:
     """Accounting of one connection's event-loop time against its share.
 
@@ -113,17 +128,9 @@ class LoopShare:
         self._yield_after_s = yield_after_s
         self._processor_s = processor_s
 
-    @contextmanager
-    def working(self) -> Iterator[None]:
+    def working(self) -> Work:
         """Count the processor time of the block as the connection's. The block may not await."""
-        if self._bucket is None:
-            yield
-            return
-        began = self._processor_s()
-        try:
-            yield
-        finally:
-            self.count_work(self._processor_s() - began)
+        return Work(self, self._processor_s)
 
     def measure(self, work: Callable[[], T]) -> tuple[T, float]:
         """Run `work`; return its result and the processor seconds it took in this thread.
