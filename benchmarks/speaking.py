@@ -74,25 +74,19 @@ class Measured:
     levels: list[float] = field(default_factory=list)
     peaks: list[float] = field(default_factory=list)
     pitches: list[float] = field(default_factory=list)
-    centroids: list[float] = field(default_factory=list)
 
     def add(self, sound: np.ndarray[Any, np.dtype[np.float32]]) -> None:
         """Figures of one sentence."""
         self.levels.append(measure_loudness(sound))
         self.peaks.append(float(np.abs(sound).max()))
         self.pitches.append(median_pitch(sound))
-        power = np.abs(np.fft.rfft(sound)) ** 2
-        at = np.fft.rfftfreq(len(sound), 1 / OUTPUT_RATE)
-        band = (at > 100) & (at < 8000)
-        self.centroids.append(float((power[band] * at[band]).sum() / power[band].sum()))
 
     def row(self, voice: str) -> str:
         wrong = 100 * jiwer.wer([bare(text) for text in SENTENCES], self.understood)
         kind = "woman" if voice_parameters(voice).feminine else "man"
         return (
             f"| {voice} | {kind} | {statistics.mean(self.pitches):.0f} "
-            f"| {voice_parameters(voice).formant:.2f} | {voice_parameters(voice).pace:.2f} "
-            f"| {statistics.mean(self.centroids):.0f} | {statistics.mean(self.levels):.1f} "
+            f"| {statistics.mean(self.levels):.1f} "
             f"| {max(self.peaks):.2f} | {wrong:.1f} % |"
         )
 
@@ -152,7 +146,7 @@ async def tables(voices: list[str]) -> str:
     synthesizer = await host.build("synthesizer", "hibari")
     recognizer = await host.build("recognizer", "moonshine")
     lines = [
-        "| clause | sound | first piece, p50 / p90 | CPU | CPU for a second of sound |",
+        "| clause | audio | first piece, p50 / p90 | CPU | CPU for a second of audio |",
         "| --- | --- | --- | --- | --- |",
     ]
     for words, text in CLAUSES.items():
@@ -164,8 +158,8 @@ async def tables(voices: list[str]) -> str:
         )
     lines += [
         "",
-        "| voice | | pitch, Hz | formants | pace | centroid, Hz | LUFS | peak | words wrong |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| voice | | pitch, Hz | LUFS | peak | words wrong |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     for voice in voices:
         measured = await measure_voice(voice, synthesizer, recognizer)
