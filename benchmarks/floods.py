@@ -40,8 +40,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the root, for a script
 
 import psutil
 from benchmarks.flood_clients import FLOODS, MODEL, PATH, Json, Traffic, words
-from benchmarks.live_server import LiveServer, run_server
 from websockets.asyncio.client import connect
+
+from vivavoce.bench.server_process import LiveServer, run_server
 
 CLIENTS = Path(__file__).with_name("flood_clients.py")
 PORT = 18_486
@@ -251,7 +252,11 @@ def run_floods(names: list[str], seconds: float, talkers: int) -> None:
     print(HEAD, flush=True)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
-        settings = {"PROFILE": "scripted", "STORE__PATH": f"{folder}/state.sqlite3"}
+        settings = {
+            "PROFILE": "scripted",
+            "STORE__PATH": f"{folder}/state.sqlite3",
+            "SESSION__TURN_COMPLETE": "immediate",
+        }
         for name in names:
             with (
                 run_server(Path(folder) / "server.log", PORT, settings=settings) as server,

@@ -27,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # the root, for a script
 
 from benchmarks.flood_clients import FLOODS, Target
 from benchmarks.floods import percentile, talking
-from benchmarks.live_server import wait_until_ready
+
+from vivavoce.bench.server_process import wait_until_ready
 
 PORT = 18_487
 BETWEEN_S = 0.4

@@ -8,8 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.live_server import run_server
-
+from vivavoce.bench.server_process import run_server
 from vivavoce.bench.speech import synthesize_texts
 from vivavoce.client.audio import ClockSpeaker, FileMicrophone, wait_until_played
 from vivavoce.client.conversation import ClientConversation
@@ -65,7 +64,10 @@ def measure_spoken(model: str, limit: int) -> Score:
     score = Score()
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "server.log"
-        patience = {"SESSION__ENGINE_SILENCE_S": str(ENGINE_PATIENCE_S)}
+        patience = {
+            "SESSION__ENGINE_SILENCE_S": str(ENGINE_PATIENCE_S),
+            "SESSION__TURN_COMPLETE": "immediate",
+        }
         with run_server(log, PORT, model=model, settings=patience) as server:
             talks = asyncio.run(converse_with_all(server.url, limit))
     for persona, turns in zip(PERSONAS, talks, strict=True):

@@ -25,6 +25,7 @@ COMMANDS = {
     "token": "vivavoce.cli.keys:token",
     "voices": "vivavoce.cli.engines:voices",
     "engines": "vivavoce.cli.engines:engines",
+    "bench": "vivavoce.cli.bench:bench",
     "doctor": "vivavoce.cli.doctor:doctor",
     "eval": "vivavoce.cli.eval:evaluate",
 }
