@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 
 from vivavoce.domain.ids import SessionId
 from vivavoce.metrics import Metrics, TurnLogger
-from vivavoce.runtime.turn_metrics import TurnOutcome, TurnReport
+from vivavoce.runtime.turn_metrics import SpeculationCounts, TurnOutcome, TurnReport
 
 SPOKEN = TurnReport(
     SessionId("0123456789abcdef"),
@@ -57,6 +58,29 @@ def test_numbers_are_counted_once_a_turn() -> None:
         "vivavoce_tool_calls_total 1.0",
     ):
         assert line in text
+
+
+def test_speculations_are_counted_and_named_in_the_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    metrics = Metrics()
+    counts = SpeculationCounts(2, 1, 1, 0, gained_s=0.3, wasted_s=0.5, wasted_audio_s=1.25)
+    TurnLogger("embedded", metrics).turn_done(replace(SPOKEN, speculation=counts))
+    TurnLogger("embedded", metrics).turn_done(SPOKEN)
+    text = metrics.exposition().decode()
+    for line in (
+        'vivavoce_speculations_total{event="started"} 2.0',
+        'vivavoce_speculations_total{event="promoted"} 1.0',
+        'vivavoce_speculations_total{event="discarded"} 1.0',
+        'vivavoce_speculations_total{event="refused"} 0.0',
+        "vivavoce_speculation_gain_seconds_sum 0.3",
+        "vivavoce_speculation_wasted_seconds_total 0.5",
+    ):
+        assert line in text
+    first, second = (vars(record) for record in caplog.records)
+    assert (first["speculations_started"], first["speculations_promoted"]) == (2, 1)
+    assert (first["speculation_gained_ms"], first["speculation_wasted_ms"]) == (300, 500)
+    assert first["speculation_wasted_audio_ms"] == 1250
+    assert not [name for name in second if name.startswith("speculation")]
 
 
 def test_words_are_written_down_only_on_request(caplog: pytest.LogCaptureFixture) -> None:

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from vivavoce.domain.content import ToolKind
-from vivavoce.runtime.turn_metrics import TurnReport
+from vivavoce.runtime.turn_metrics import SpeculationCounts, TurnReport
 
 PREFIX = "vivavoce_"
 LATENCY_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
@@ -46,6 +46,18 @@ class Metrics:
         self.interruption_latency = self._histogram(
             "interruption_latency_seconds",
             "From the input that interrupted an answer to `interrupted`.",
+        )
+        self.speculations = self._counter(
+            "speculations_total",
+            "Answers begun before the end of a turn: started, promoted, discarded, refused.",
+            "event",
+        )
+        self.speculation_gain = self._histogram(
+            "speculation_gain_seconds",
+            "For how long the first audio of promoted answers had been ready.",
+        )
+        self.speculation_waste = self._counter(
+            "speculation_wasted_seconds_total", "How long discarded answers had run."
         )
         self.audio_seconds = self._counter(
             "audio_seconds_total", "Audio of users and of the model.", "direction"
@@ -145,6 +157,7 @@ class TurnLogger:
         for extent in ("detecting", "speech_end", "interruption"):
             if (value_s := getattr(report, f"{extent}_s")) is not None:
                 fields[f"{extent}_ms"] = _ms(value_s)
+        fields |= self._count_speculation(report.speculation)
         fields["heard_s"] = round(report.heard_s, 2)
         fields["spoken_s"] = round(report.spoken_s, 2)
         if report.tool_calls:
@@ -152,6 +165,23 @@ class TurnLogger:
         if self._personal:
             fields["heard"], fields["said"] = report.heard or None, report.said or None
         log.info("turn", extra=fields)
+
+    def _count_speculation(self, counts: SpeculationCounts) -> dict[str, object]:
+        """Count the speculative answers of a turn; return the fields of its log line."""
+        metrics, fields = self._metrics, dict[str, object]()
+        for event in ("started", "promoted", "discarded", "refused"):
+            count: int = getattr(counts, event)
+            metrics.speculations.labels(event).inc(count)
+            if count:
+                fields[f"speculations_{event}"] = count
+        if counts.gained_s is not None:
+            metrics.speculation_gain.observe(counts.gained_s)
+            fields["speculation_gained_ms"] = _ms(counts.gained_s)
+        metrics.speculation_waste.inc(counts.wasted_s)
+        if counts.discarded:
+            fields["speculation_wasted_ms"] = _ms(counts.wasted_s)
+            fields["speculation_wasted_audio_ms"] = _ms(counts.wasted_audio_s)
+        return fields
 
 
 class ToolLogger:

@@ -74,6 +74,17 @@ def test_a_clause_that_awaits_another_and_an_open_list_mostly_go_on() -> None:
     assert word_evidence("I need bread, butter,", ENGLISH) < 0
 
 
+def test_a_preposition_at_the_end_is_whole_in_some_questions_and_requests() -> None:
+    whole = ["What is it for?", "Who are you going with?", "Turn it on."]
+    open_ended = [
+        "Who wrote the book about?",
+        "I am looking for",
+        "She lives in",
+        "Set a timer for",
+    ]
+    assert min(map(score, whole)) > 0.5 > UNFINISHED > max(map(score, open_ended))
+
+
 @pytest.mark.parametrize("language", ["de-DE", "ja", ""])
 def test_words_of_an_unknown_language_say_nothing(language: str) -> None:
     assert language.partition("-")[0] not in LANGUAGES

@@ -20,6 +20,8 @@ from vivavoce.core.events import (
     AudioProduced,
     Event,
     GenerationFailed,
+    GenerationFinished,
+    GenerationRefused,
     TextProduced,
     TextReceived,
     ToolResponsesReceived,
@@ -200,8 +202,58 @@ def test_a_guess_is_timed_when_it_was_right_and_forgotten_when_not() -> None:
         *COMPLETED,
     )
     assert (report.said, report.heard) == ("Right.", "hi")
+    counts = report.speculation
+    assert (counts.started, counts.promoted, counts.discarded, counts.refused) == (2, 1, 1, 0)
+    assert counts.gained_s == pytest.approx(0.4), "from its first audio to its promotion"
+    assert counts.wasted_s == pytest.approx(0.2)
+    assert counts.wasted_audio_s == pytest.approx(1 / 24_000)
     assert report.llm_first_token_s == pytest.approx(0.1)
     assert report.total_s == pytest.approx(0.2)
+
+
+SPECULATIVE = StartGeneration(replace(request("h"), speculative=True))
+LIVE = StartGeneration(replace(request("hi"), generation=GenerationId(2)))
+
+
+@pytest.mark.parametrize(
+    ("outcome", "discarded", "refused", "wasted_s"),
+    [
+        (GenerationRefused(ID), 0, 1, 0.0),
+        (GenerationFailed(ID, "broken"), 1, 0, 0.1),
+        (CancelGeneration(ID), 1, 0, 0.1),
+        (GenerationFinished(ID), 1, 0, 0.6),  # no effect discards it: the answer begins anew
+    ],
+)
+def test_a_guess_in_vain_is_counted_once(
+    outcome: Event | Effect, discarded: int, refused: int, wasted_s: float
+) -> None:
+    (report,) = Watched().see(
+        (0.0, StartTranscript(TURN, 0)),
+        (0.5, SPECULATIVE),
+        (0.6, outcome),
+        (1.0, FinishTranscript(TURN, 16_000)),
+        (1.1, TranscriptUpdated(TURN, 16_000, "hi", True)),
+        (1.1, LIVE),
+        (1.2, AudioProduced(GenerationId(2), bytes(2), "Hello.")),
+        *COMPLETED,
+    )
+    counts = report.speculation
+    assert (counts.started, counts.promoted) == (1, 0)
+    assert (counts.discarded, counts.refused) == (discarded, refused)
+    assert counts.wasted_s == pytest.approx(wasted_s)
+    assert counts.gained_s is None
+    assert report.outcome is TurnOutcome.COMPLETE
+    assert report.llm_first_token_s == pytest.approx(0.1), "of the answer alone"
+
+
+def test_a_guess_without_words_in_the_end_is_discarded_with_its_turn() -> None:
+    (report,) = Watched().see(
+        (0.0, StartTranscript(TURN, 0)),
+        (0.5, SPECULATIVE),
+        (1.0, FinishTranscript(TURN, 16_000)),
+        (1.1, HEARD_NOTHING),
+    )
+    assert (report.outcome, report.speculation.discarded) == (TurnOutcome.NO_SPEECH, 1)
 
 
 def test_an_interruption_is_timed_from_the_sound_that_decided_it() -> None:

@@ -13,7 +13,8 @@ class CueWords:
     """The words of one language.
 
     `needing` need another word after them. `particles` mostly do, as prepositions, and end whole
-    questions ("what is it for"). `auxiliaries` begin questions, and like `subjects` need a verb,
+    questions ("what is it for"); those of verbs end requests, after `objects` ("turn it on").
+    `auxiliaries` begin questions, and like `subjects` need a verb,
     but for a short answer with one of the `pronouns` ("yes I do"). `subordinators` begin a clause
     that awaits another, `requests` one that asks for something, `question_words` a question.
     `fillers` and `open_phrases` announce more, `closers` end a turn. `joining` announces the last
@@ -22,9 +23,11 @@ class CueWords:
 
     needing: frozenset[str]
     particles: frozenset[str]
+    verb_particles: frozenset[str]
     auxiliaries: frozenset[str]
     subjects: frozenset[str]
     pronouns: frozenset[str]
+    objects: frozenset[str]
     subordinators: frozenset[str]
     question_words: frozenset[str]
     requests: frozenset[str]
@@ -54,6 +57,7 @@ ENGLISH = CueWords(
         "in on at for with from by about over under after before through around near behind "
         "as like so then that where when what how why"
     ),
+    verb_particles=_words("on in over around through about by"),
     auxiliaries=_words(
         "is are was were am be been being do does did have has had will would can could shall "
         "should may might must isn't aren't wasn't weren't don't doesn't didn't haven't hasn't "
@@ -61,6 +65,7 @@ ENGLISH = CueWords(
     ),
     subjects=_words("i we they he she"),
     pronouns=_words("i we they he she you it that this there"),
+    objects=_words("it them me him her us this that these those"),
     subordinators=_words(
         "if when while because although though since unless until after before whenever once"
     ),
@@ -69,7 +74,7 @@ ENGLISH = CueWords(
     ),
     requests=_words(
         "please tell show give turn set play stop call send find open close add remove put make "
-        "remind book order read write search look start switch cancel check explain describe "
+        "remind book order read write search look start switch log cancel check explain describe "
         "translate repeat help let bring schedule calculate spell count name say"
     ),
     fillers=_words("um uh uhm er erm hmm hm mm ah eh well"),

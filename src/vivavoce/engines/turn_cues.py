@@ -46,7 +46,7 @@ def _score_pause(pause: TurnPause) -> float:
 
 UNFINISHED = -3.0
 """The last words need others: "the", "I would like", "my number is"."""
-LIKELY_UNFINISHED = -1.2
+LIKELY_UNFINISHED = -1.6
 """They mostly do: "in", an open list, a clause that begins with "if"."""
 LIKELY_FINISHED = 0.6
 """A clause that may be whole."""
@@ -78,7 +78,7 @@ def word_evidence(text: str, words: CueWords) -> float:
         answers = len(said) <= MIN_CLAUSE_WORDS and words.pronouns.intersection(said[:-1])
         return 0.0 if answers or embedded else UNFINISHED
     if said[-1] in words.particles:
-        return FINISHED if asks and _is_stranded(said, words) else LIKELY_UNFINISHED
+        return _particle_evidence(said, words)
     if _is_opening(said, text, words) or _is_open_list(text, said, words):
         return LIKELY_UNFINISHED
     if len(said) < MIN_CLAUSE_WORDS:
@@ -96,10 +96,17 @@ def _ends_with(ending: str, phrases: frozenset[str]) -> bool:
     return any(ending == each or ending.endswith(" " + each) for each in phrases)
 
 
-def _is_stranded(said: list[str], words: CueWords) -> bool:
-    """Return whether a question ends with its preposition: "what for", not "the book about"."""
-    noun_before = said[-3] in words.needing if len(said) >= MIN_CLAUSE_WORDS else False
-    return len(said) > MIN_CLAUSE_WORDS and not noun_before
+def _particle_evidence(said: list[str], words: CueWords) -> float:
+    """Return the log-odds of words that end with a preposition, or with a part of their verb.
+
+    Whole are "what is it for" and "turn it on", but not "who wrote the book about" and "set a timer
+    for"; "turn the light on" may be.
+    """
+    if len(said) > MIN_CLAUSE_WORDS and said[0] in words.question_words | words.auxiliaries:
+        return LIKELY_UNFINISHED if said[-3] in words.needing else FINISHED
+    if said[0] not in words.requests or said[-1] not in words.verb_particles:
+        return LIKELY_UNFINISHED
+    return LIKELY_FINISHED if len(said) > 1 and said[-2] in words.objects else 0.0
 
 
 def _is_opening(said: list[str], text: str, words: CueWords) -> bool:

@@ -28,6 +28,7 @@ from vivavoce.core.events import (
     ContentReceived,
     Event,
     GenerationFailed,
+    GenerationRefused,
     TextProduced,
     TextReceived,
     ToolCallsProduced,
@@ -61,6 +62,24 @@ class TurnOutcome(Enum):
     INTERRUPTED = "interrupted"
     ERROR = "error"
     NO_SPEECH = "no_speech"
+
+
+@dataclass(slots=True)
+class SpeculationCounts:
+    """Speculative answers of one turn: how many, what they gained, and what was in vain.
+
+    `gained_s` is for how long the first audio had been ready when the answer was promoted; 0 if it
+    was not, `None` without a promotion. `wasted_s` is how long discarded answers had run,
+    `wasted_audio_s` the speech that they had made.
+    """
+
+    started: int = 0
+    promoted: int = 0
+    discarded: int = 0
+    refused: int = 0
+    gained_s: float | None = None
+    wasted_s: float = 0.0
+    wasted_audio_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +120,7 @@ class TurnReport:
     heard: str = ""
     said: str = ""
     interruption_s: float | None = None
+    speculation: SpeculationCounts = field(default_factory=SpeculationCounts)
 
 
 class TurnListener(Protocol):
@@ -157,12 +177,32 @@ class _Times:
     failed: bool = False
     unheard: bool = False
     wordless: bool = False
+    speculation: SpeculationCounts = field(default_factory=SpeculationCounts)
+    held_s: float = 0.0
 
-    def forget_answer(self) -> None:
-        """Forget a speculative answer that was discarded."""
+    def start_speculation(self, generation: GenerationId, now: float) -> None:
+        """Note the start of a speculative answer."""
+        self.generation, self.started = generation, now
+        self.speculation.started += 1
+
+    def promote_speculation(self, now: float) -> None:
+        """Note that the speculative answer is the answer."""
+        self.speculation.promoted += 1
+        self.speculation.gained_s = _between(self.first_audio, now) or 0.0
+
+    def discard_speculation(self, now: float, refused: bool = False) -> None:
+        """Forget the speculative answer, if there is one."""
+        if self.generation is None:
+            return
+        if refused:
+            self.speculation.refused += 1
+        else:
+            self.speculation.discarded += 1
+            self.speculation.wasted_s += _between(self.started, now) or 0.0
+            self.speculation.wasted_audio_s += self.held_s
         self.generation = self.started = None
         self.first_token = self.first_clause = self.first_audio = None
-        self.said = _Words()
+        self.said, self.held_s = _Words(), 0.0
 
     def outcome(self) -> TurnOutcome:
         """Return the outcome of a complete turn."""
@@ -225,6 +265,8 @@ class TurnReporter:
                 self._answered_calls(len(results), now)
             case ToolRan():
                 self._answered_calls(1, now)
+            case GenerationRefused() if event.generation == self._asking.generation:
+                self._asking.discard_speculation(now, refused=True)
             case AudioProduced() | TextProduced() | ToolCallsProduced() | GenerationFailed():
                 self._produced(event, now)
             case _:
@@ -240,16 +282,21 @@ class TurnReporter:
             case DropTranscript(turn=turn) if turn == self._turn:
                 self._asking.unheard = True  # it kept the core waiting for too long
             case StartGeneration(request=request):
-                times = self._asking if request.speculative else self._answer()
-                times.generation, times.started = request.generation, times.started or now
+                self._asking.discard_speculation(now)  # no effect says so where it had finished
+                if request.speculative:
+                    self._asking.start_speculation(request.generation, now)
+                else:
+                    times = self._answer()
+                    times.generation, times.started = request.generation, times.started or now
             case RunTool():
                 self._called(1, now)
             case ReleaseGeneration(generation=generation):
                 if self._asking.generation == generation:
+                    self._asking.promote_speculation(now)
                     self._answer()
             case CancelGeneration(generation=generation):
                 if self._asking.generation == generation:
-                    self._asking.forget_answer()
+                    self._asking.discard_speculation(now)
             case Send(message=message):
                 self._queued(message, now)
             case _:
@@ -305,6 +352,7 @@ class TurnReporter:
         elif not times.heard.texts:
             times.wordless = True
             if not self._manual:  # nothing follows, and no event says so
+                times.discard_speculation(now)
                 self._asking = _Times()
                 self._send_report(times, TurnOutcome.NO_SPEECH)
 
@@ -329,10 +377,13 @@ class TurnReporter:
             return
         if isinstance(event, GenerationFailed):
             times.failed = times is self._answering
+            if times is self._asking:
+                times.discard_speculation(now)
             return
         times.first_token = times.first_token or now
         if isinstance(event, AudioProduced):
             times.first_audio = times.first_audio or now
+            times.held_s += pcm_seconds(event.pcm)
         match event:
             case AudioProduced(text=text) | TextProduced(text=text, thought=False):
                 times.said.add(text)
@@ -401,6 +452,7 @@ class TurnReporter:
             heard="\n".join(times.heard.texts),
             said="".join(times.said.texts),
             interruption_s=times.interruption_s,
+            speculation=times.speculation,
         )
         self._listener.turn_done(report)
 
