@@ -47,18 +47,6 @@ class Metrics:
             "interruption_latency_seconds",
             "From the input that interrupted an answer to `interrupted`.",
         )
-        self.speculations = self._counter(
-            "speculations_total",
-            "Answers begun before the end of a turn: started, promoted, discarded, refused.",
-            "event",
-        )
-        self.speculation_gain = self._histogram(
-            "speculation_gain_seconds",
-            "For how long the first audio of promoted answers had been ready.",
-        )
-        self.speculation_waste = self._counter(
-            "speculation_wasted_seconds_total", "How long discarded answers had run."
-        )
         self.audio_seconds = self._counter(
             "audio_seconds_total", "Audio of users and of the model.", "direction"
         )
@@ -77,6 +65,7 @@ class Metrics:
         self.server_tool_duration = self._histogram(
             "server_tool_duration_seconds", "How long such a call took.", "kind"
         )
+        self._add_speculation()
         self.auth_failures = self._counter(
             "auth_failures_total",
             "Requests refused: missing, invalid, overloaded, or origin.",
@@ -89,6 +78,20 @@ class Metrics:
         self.loop_lag = self._gauge(
             "event_loop_lag_seconds",
             "The longest recent delay of the event loop.",
+        )
+
+    def _add_speculation(self) -> None:
+        self.speculations = self._counter(
+            "speculations_total",
+            "Answers begun before the end of a turn: started, promoted, discarded, refused.",
+            "event",
+        )
+        self.speculation_gain = self._histogram(
+            "speculation_gain_seconds",
+            "For how long the first audio of promoted answers had been ready.",
+        )
+        self.speculation_waste = self._counter(
+            "speculation_wasted_seconds_total", "How long discarded answers had run."
         )
 
     def exposition(self) -> bytes:

@@ -25,6 +25,7 @@ from vivavoce.runtime.tasks import EngineTasks
 from vivavoce.runtime.turn_ends import TurnEnds, TurnScorer
 
 ONE = TurnId(1)
+FAILED = "turn model failed or is late: silence ends turns"
 SCORED = SessionSettings(turn_model=True)
 
 
@@ -85,7 +86,7 @@ def test_a_failing_model_gives_no_score_and_is_logged_once(
 ) -> None:
     assert score_all(StubTurnModel(act), (0, 100, ""), (0, 200, ""), (0, 300, "")) == []
     failures = [r for r in caplog.records if r.levelno >= logging.ERROR]
-    assert [r.getMessage() for r in failures] == ["turn model failed: silence alone ends turns"]
+    assert [r.getMessage() for r in failures] == [FAILED]
 
 
 def test_a_model_that_works_again_is_told_and_may_fail_again(
@@ -183,22 +184,22 @@ def test_words_that_ask_for_more_keep_the_turn_open_on_the_host() -> None:
     )
 
 
-def test_a_score_that_hangs_costs_nothing() -> None:
-    """The model never returns: the turn ends by silence, and the session goes on."""
-    never = threading.Event()
-    model = StubTurnModel(lambda pause: float(never.wait()), inline=False)
+def test_a_late_score_is_none_and_what_waits_behind_it_is_not_scored(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    leave = threading.Event()
+    model = StubTurnModel(lambda pause: float(leave.wait(10)), inline=False)
 
-    async def run() -> list[Event]:
-        events: list[Event] = []
-        scorer = TurnScorer(model)
-        ends = TurnEnds(scorer, AudioBuffer(), "", tasks := EngineTasks(), events.append)
-        ends.score(ONE, 0, 100, "")
-        await asyncio.sleep(0.05)
-        await tasks.aclose()
+    async def run() -> list[float | None]:
+        scorer = TurnScorer(model, timeout_s=0.05)
+        first = asyncio.ensure_future(scorer.score(TurnPause(b"", "first")))
+        await asyncio.sleep(0)
+        scores = [await first, await scorer.score(TurnPause(b"", "second"))]
+        leave.set()
+        scores.append(await TurnScorer(model, timeout_s=10).score(TurnPause(b"", "third")))
         scorer.close()
-        return events
+        return scores
 
-    try:
-        assert asyncio.run(run()) == []
-    finally:
-        never.set()
+    assert asyncio.run(run()) == [None, None, 1.0]
+    assert [pause.text for pause in model.asked] == ["first", "third"]
+    assert [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR] == [FAILED]

@@ -24,7 +24,10 @@ from vivavoce.runtime.tasks import EngineTasks
 log = logging.getLogger(__name__)
 
 SCORE_TIMEOUT_S = 1.0
-"""Timeout of one call: later, silence has decided."""
+"""Timeout of a request, which may wait for other sessions': later, silence has decided."""
+
+CALL_TIMEOUT_S = 5.0
+"""Timeout of one call, after which its thread is replaced."""
 
 MAX_BATCH = 4
 """Pauses in one call, at most: Smart Turn takes 120 ms of CPU for each."""
@@ -33,23 +36,30 @@ MAX_BATCH = 4
 class TurnScorer:
     """Turn model shared by all sessions of a profile; scores their pauses in batches."""
 
-    def __init__(self, model: TurnModel, **options: Any) -> None:
+    def __init__(
+        self, model: TurnModel, timeout_s: float = SCORE_TIMEOUT_S, **options: Any
+    ) -> None:
         inline = getattr(model, "inline", False)
         options.setdefault("inline_share", INLINE_SHARE if inline else 0.0)
         self._model = model
         self._batcher: Batcher[TurnPause, float] = Batcher(
-            "turn_model", self._score, cap=MAX_BATCH, call_s=SCORE_TIMEOUT_S, **options
+            "turn_model", self._score, cap=MAX_BATCH, call_s=CALL_TIMEOUT_S, **options
         )
+        self._timeout_s = timeout_s
         self._failing = False
 
     async def score(self, pause: TurnPause) -> float | None:
-        """Return the probability that a pause ends its turn; `None` if the model failed."""
+        """Return the probability that a pause ends its turn; `None` if the model fails or is late.
+
+        A request that is late before its call begins is dropped, and costs nothing.
+        """
         try:
-            score = await self._batcher.submit(pause)
-        except EngineError as failure:
+            async with asyncio.timeout(self._timeout_s):
+                score = await self._batcher.submit(pause)
+        except (EngineError, TimeoutError) as failure:
             if not self._failing:
                 self._failing = True
-                log.error("turn model failed: silence alone ends turns", exc_info=failure)
+                log.error("turn model failed or is late: silence ends turns", exc_info=failure)
             return None
         if self._failing:
             self._failing = False
