@@ -105,7 +105,7 @@ def test_lists_in_variables_are_words_between_commas(monkeypatch: pytest.MonkeyP
     assert server.tls.names == ["a.example"]
 
 
-def test_all_mistakes_are_told_at_once_and_no_key_is_shown(alone: Path) -> None:
+def test_all_mistakes_are_reported_at_once_and_no_key_is_shown(alone: Path) -> None:
     path = written(
         alone,
         '[server]\nport = "many"\nprot = 1\nkeys = 12345\n[session]\nstall_s = -1\n',
@@ -209,7 +209,7 @@ def test_an_open_address_is_fine_with_a_key() -> None:
     assert load_config(flags={"server.host": "0.0.0.0", "server.keys": "k"}).server.keys == ["k"]
 
 
-def test_a_missing_file_is_told(alone: Path) -> None:
+def test_a_missing_file_is_reported(alone: Path) -> None:
     with pytest.raises(ConfigError, match="no configuration file"):
         load_config(alone / "absent.toml")
 

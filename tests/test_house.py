@@ -83,8 +83,8 @@ PRIVATE_WORDS = {
     "heir", "hurry", "leisure", "manners", "mouth", "nobody", "owed", "sick", "somebody",
     "stranger", "strangers", "surrender", "surrendered", "told", "whoever", "wish", "wishes",
 }  # fmt: skip
-"""Metaphors where the Live API or the field has a word: in no identifier, and in no docstring's
-first sentence."""
+"""Metaphors where the Live API or the field has a word: in no identifier, in no docstring's first
+sentence, and in no name of a test."""
 
 MAX_FILE_LINES = 600
 MAX_FUNCTION_LINES = 60
@@ -190,6 +190,17 @@ def test_names_and_docstrings_use_the_fields_words() -> None:
                 for word in PRIVATE_WORDS.intersection(_words_of(text)):
                     found.setdefault(word, set()).add(f"{module}: {text}")
     assert not found, "\n".join(f"{word}: {', '.join(found[word])}" for word in found)
+
+
+def test_names_of_tests_use_the_fields_words() -> None:
+    here = Path(__file__).parent
+    names = {
+        f"{path.relative_to(here)}: {name}"
+        for path in here.rglob("test_*.py")
+        for name in re.findall(r"def (test_\w+)", path.read_text("utf-8"))
+    }
+    found = {name for name in names if PRIVATE_WORDS.intersection(_words_of(name))}
+    assert not found, "\n".join(sorted(found))
 
 
 def test_the_tree_of_errors_is_drawn_whole() -> None:

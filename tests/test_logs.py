@@ -82,7 +82,7 @@ def test_a_secret_is_masked_by_the_name_of_its_field_at_any_depth() -> None:
     assert lines(stream)[0]["servers"] == [{"headers": {"X-Api-Key": "…", "Accept": "*/*"}}]
 
 
-def test_what_a_tool_was_told_by_a_stranger_is_personal() -> None:
+def test_the_text_of_a_foreign_page_is_personal() -> None:
     stream = io.StringIO()
     configure(stream=stream)
 
@@ -101,7 +101,7 @@ def test_the_mcp_package_does_not_tell_what_it_could_not_read(name: str) -> None
     assert lines(stream) == []
 
 
-def test_lines_are_json_where_nobody_watches() -> None:
+def test_lines_are_json_without_a_terminal() -> None:
     stream = io.StringIO()
     configure(stream=stream)
 

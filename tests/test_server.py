@@ -109,7 +109,7 @@ async def test_nothing_that_can_start_is_an_error_and_the_port_is_free_again(
 
 
 @pytest.mark.integration
-async def test_an_engine_that_does_not_exist_is_told_with_those_that_do(tmp_path: Path) -> None:
+async def test_an_engine_that_does_not_exist_is_reported_with_those_that_do(tmp_path: Path) -> None:
     file = 'models = {"*" = "bad"}\n' + PROFILE.format(name="bad", responder="oracle")
     server = Server(
         load_config(written(tmp_path, file), {"server.port": 0}), folder=tmp_path / "tls"
@@ -121,7 +121,7 @@ async def test_an_engine_that_does_not_exist_is_told_with_those_that_do(tmp_path
 
 
 @pytest.mark.integration
-async def test_a_busy_port_is_told_before_engines_are_started(tmp_path: Path) -> None:
+async def test_a_busy_port_is_reported_before_engines_are_started(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         settings = load_config(
             flags={"profile": "scripted", "server.port": server.listener.address[1]}
@@ -155,7 +155,7 @@ async def test_a_certificate_that_is_none_is_a_config_error(tmp_path: Path) -> N
 
 
 @pytest.mark.integration
-async def test_draining_admits_nobody(tmp_path: Path) -> None:
+async def test_draining_admits_no_client(tmp_path: Path) -> None:
     async with serving(tmp_path) as server, connected(server) as client:
         server.sessions.draining = True
         await client.send(setup={"model": MODEL})
@@ -181,7 +181,7 @@ async def test_what_was_said_stands_in_the_log_on_request(
 
 
 @pytest.mark.integration
-async def test_an_engine_that_never_closes_holds_nobody_up(
+async def test_an_engine_that_never_closes_delays_no_shutdown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("vivavoce.server.ENGINE_CLOSE_TIMEOUT_S", 0.05)
@@ -200,7 +200,7 @@ async def test_an_engine_that_never_closes_holds_nobody_up(
 
 
 @pytest.mark.integration
-async def test_conversations_told_to_go_are_counted(tmp_path: Path) -> None:
+async def test_conversations_asked_to_end_are_counted(tmp_path: Path) -> None:
     async with serving(tmp_path) as server, connected(server) as client:
         await client.set_up()
         await server.stop(drain_s=0)
@@ -208,7 +208,9 @@ async def test_conversations_told_to_go_are_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-async def test_a_tool_that_falls_back_and_one_that_lacks_a_part_are_told(tmp_path: Path) -> None:
+async def test_a_tool_that_falls_back_and_one_that_lacks_a_part_are_reported(
+    tmp_path: Path,
+) -> None:
     absent = {"use": "bubblewrap", "program": "/nowhere/bwrap"}
     async with serving(tmp_path, tools__code={**absent, "otherwise": "monty"}) as server:
         part = server.readiness.parts["tool codeExecution"]
@@ -224,7 +226,7 @@ async def test_a_tool_that_falls_back_and_one_that_lacks_a_part_are_told(tmp_pat
 
 
 @pytest.mark.integration
-async def test_the_default_search_is_off_without_an_index_and_nobody_is_alarmed(
+async def test_the_default_search_is_off_without_an_index_and_without_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
@@ -265,7 +267,7 @@ async def offered(box: Toolbox, unserved: list[str] | None = None) -> list[str]:
     return [tool.declaration.name for tool in found.server]
 
 
-async def test_all_mistakes_are_told_together_each_with_its_place() -> None:
+async def test_all_mistakes_are_reported_together_each_with_its_place() -> None:
     with pytest.raises(ConfigError) as error:
         await built(
             search={"use": "lokal"},
@@ -295,7 +297,7 @@ async def test_one_mistake_keeps_its_own_fix() -> None:
     assert error.value.fix == "There are: bubblewrap, monty."
 
 
-async def test_a_search_that_falls_back_is_told_of_the_search(tmp_path: Path) -> None:
+async def test_a_search_that_falls_back_is_named_in_the_report(tmp_path: Path) -> None:
     index_documents(tmp_path)
     readiness = Readiness()
     absent = {"use": "local", "path": str(tmp_path / "absent.sqlite3"), "otherwise": "local"}
@@ -322,7 +324,7 @@ async def test_an_index_that_was_asked_for_is_refused_until_it_is_made(tmp_path:
     await box.aclose()
 
 
-async def test_an_index_that_nobody_asked_for_is_left_out_until_it_is_made(tmp_path: Path) -> None:
+async def test_a_default_index_is_left_out_until_it_is_made(tmp_path: Path) -> None:
     readiness, unserved = Readiness(), list[str]()
     box = await built(readiness)
     assert await offered(box, unserved) == []

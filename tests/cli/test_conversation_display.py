@@ -121,7 +121,7 @@ def test_a_turn_is_finished_where_the_speakers_position_is_exactly_its_end() -> 
     assert shown.finished(played_s=shown.log.queued_s) == [1, 2]
 
 
-def test_words_that_were_not_heard_are_told_apart() -> None:
+def test_words_that_were_not_heard_are_marked() -> None:
     shown = Shown()
     shown.add(
         SECOND,

@@ -70,7 +70,7 @@ def scripted(**flags: Any) -> Config:
 
 
 @pytest.mark.integration
-def test_a_stranger_on_the_port_is_named(stranger: ServerAddress) -> None:
+def test_another_program_on_the_port_is_named(stranger: ServerAddress) -> None:
     assert codes(examination.examine_port(stranger)) == {ErrorCode.PORT_BUSY}
 
 
@@ -181,7 +181,7 @@ def test_sound_is_opened_and_not_only_listed(
     assert not any("((" in each.text or "'," in each.text for each in found)
 
 
-def test_a_machine_that_no_sound_library_can_reach_is_told_so(
+def test_a_machine_that_no_sound_library_can_reach_is_reported(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "miniaudio", None)  # Python takes it for one that is missing
@@ -323,7 +323,7 @@ async def test_with_nothing_set_up_it_only_notes_that_there_is_no_index() -> Non
     assert "vivavoce index" in only.fix
 
 
-async def test_what_works_is_told_with_how_long_it_took(tmp_path: Path) -> None:
+async def test_what_works_is_reported_with_how_long_it_took(tmp_path: Path) -> None:
     local = {"use": "local", "path": str(indexed(tmp_path))}
     search, code, url = await found(search=local, code="monty", url=True)
     assert {each.severity for each in (search, code, url)} == {Severity.OK}
@@ -351,12 +351,12 @@ async def test_an_mcp_server_that_is_not_there_is_a_warning() -> None:
     assert server.text.startswith("MCP server kitchen: ")
 
 
-async def test_a_table_that_is_wrong_is_told_as_such() -> None:
+async def test_a_table_that_is_wrong_is_reported_as_such() -> None:
     (fault,) = await found(search="", mcp={"kitchen": {}})
     assert (fault.severity, fault.code) == (Severity.ERROR, ErrorCode.CONFIG)
 
 
-async def test_a_mistake_is_told_with_its_place() -> None:
+async def test_a_mistake_is_reported_with_its_place() -> None:
     code, mcp = await found(search="", code="monti", mcp={"kitchen": {"uri": "x"}})
     assert code.text == "tools.code: There is no sandbox called 'monti'."
     assert mcp.text.startswith("tools.mcp: ")

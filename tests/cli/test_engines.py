@@ -65,13 +65,13 @@ def test_every_built_in_engine_can_be_imported(name: str) -> None:
         ("model.vivavoce.errors:nothing", "package.module:function"),
     ],
 )
-def test_a_name_that_leads_nowhere_is_told_with_the_choices(name: str, fix: str) -> None:
+def test_a_name_that_leads_nowhere_is_reported_with_the_choices(name: str, fix: str) -> None:
     with pytest.raises(ConfigError) as error:
         load_factory(name)
     assert fix in error.value.fix
 
 
-def test_a_table_without_use_is_told() -> None:
+def test_a_table_without_use_is_reported() -> None:
     with pytest.raises(ConfigError, match="lacks `use`"):
         parse_choice({"voice": "Kore"})
 

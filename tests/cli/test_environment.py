@@ -163,7 +163,7 @@ def test_a_server_elsewhere(options: tuple[str, ...], url: str) -> None:
     assert json.loads(result.stdout)["GOOGLE_GEMINI_BASE_URL"] == url
 
 
-def test_a_mistake_is_told_with_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mistake_is_reported_with_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIVAVOCE_SERVER__PORT", "many")
 
     result = CliRunner().invoke(app, ["env"])
@@ -175,7 +175,7 @@ def test_a_mistake_is_told_with_its_code(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.integration
-async def test_a_vivavoce_is_told_as_one(tmp_path: Path) -> None:
+async def test_another_vivavoce_is_recognized(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         port = server.listener.address[1]
         with pytest.raises(CliError) as raised:
@@ -188,7 +188,7 @@ async def test_a_vivavoce_is_told_as_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.integration
-def test_a_port_that_nobody_has_is_free() -> None:
+def test_an_unbound_port_is_free() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -198,7 +198,7 @@ def test_a_port_that_nobody_has_is_free() -> None:
 
 
 @pytest.mark.integration
-def test_a_busy_port_is_told_before_anything_is_fetched(tmp_path: Path) -> None:
+def test_a_busy_port_is_reported_before_anything_is_fetched(tmp_path: Path) -> None:
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
         busy.listen()

@@ -84,7 +84,7 @@ def test_a_key_is_revoked_by_name_or_id(state: Path) -> None:
         (["there"], "There is a key 'there' already"),
     ],
 )
-def test_what_cannot_be_a_key_is_told_with_what_can(arguments: list[str], problem: str) -> None:
+def test_what_cannot_be_a_key_is_reported_with_what_can(arguments: list[str], problem: str) -> None:
     add("there")
     done = RUN.invoke(app, ["keys", "add", *arguments])
     assert done.exit_code == 1
@@ -100,7 +100,7 @@ def test_a_store_that_no_server_sees_takes_no_keys(monkeypatch: pytest.MonkeyPat
     assert "E-CONFIG" in done.stderr
 
 
-def test_a_file_that_is_no_store_is_told(state: Path) -> None:
+def test_a_file_that_is_no_store_is_reported(state: Path) -> None:
     state.write_text("not a database, and long enough to look like something else " * 50)
     done = RUN.invoke(app, ["keys", "list"])
     assert done.exit_code == 1

@@ -142,7 +142,7 @@ async def grounded(peer: Peer) -> None:
 
 
 @pytest.mark.integration
-def test_the_servers_tools_are_asked_for_and_what_they_found_is_told() -> None:
+def test_the_servers_tools_are_asked_for_and_what_they_found_is_shown() -> None:
     with serving_in_a_thread(grounded) as url:
         result = run.invoke(app, ["say", "hello", "--text", "--use", "search,code", "--url", url])
     assert result.stdout == "With googleSearch, codeExecution.\n"

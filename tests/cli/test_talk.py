@@ -277,7 +277,7 @@ def test_functions_of_a_module_are_offered_and_answer(question: Path, tmp_path: 
     assert 'tool   lights(on=true) → {"on": true}\n' in result.output
 
 
-def test_a_machine_without_a_sound_card_is_told_so_in_two_lines(
+def test_a_machine_without_a_sound_card_is_reported_in_two_lines(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     miniaudio = pytest.importorskip("miniaudio", reason="miniaudio is not installed")

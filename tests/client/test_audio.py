@@ -99,7 +99,7 @@ async def test_a_pipe_that_broke_is_at_its_end() -> None:
     assert [c async for c in PipeMicrophone(pipe).chunks()] == []
 
 
-def test_a_pipe_that_stays_open_and_silent_keeps_nobody() -> None:
+def test_a_pipe_that_stays_open_and_silent_does_not_block_the_end() -> None:
     ours, theirs = os.pipe()
     with os.fdopen(ours, "rb") as pipe:
 
@@ -208,7 +208,7 @@ async def test_a_pipe_gets_everything() -> None:
     assert pipe.getvalue() == SECOND + b"\x05\x06"
 
 
-async def test_a_reader_that_does_not_read_holds_nobody_up() -> None:
+async def test_a_reader_that_does_not_read_blocks_no_other() -> None:
     ours, theirs = os.pipe()
     with os.fdopen(ours, "rb") as reader, os.fdopen(theirs, "wb") as writer:
         speaker = PipeSpeaker(writer)

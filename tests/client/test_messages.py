@@ -87,7 +87,7 @@ def test_rates() -> None:
     assert audio_rate("audio/pcm") == 24_000
 
 
-def test_wishes_become_a_setup() -> None:
+def test_options_become_a_setup() -> None:
     function = ToolDeclaration("lights", "Switch.", {"type": "object"})
     wishes = SessionOptions(
         "models/m", "Kore", "Be brief.", "en-US", "TEXT", (function,), ("googleSearch",), False

@@ -124,7 +124,7 @@ async def test_anything_before_setup_complete_is_refused() -> None:
                 pass
 
 
-async def test_nobody_there_is_said_with_what_to_do() -> None:
+async def test_an_absent_server_is_reported_with_a_fix() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"

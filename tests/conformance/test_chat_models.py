@@ -87,7 +87,7 @@ async def test_the_history_holds_only_what_was_heard(
     assert len(remembered) / len(STORY) == pytest.approx(min(played, sent), abs=0.15)
 
 
-async def test_a_function_is_called_and_its_result_told(
+async def test_a_function_is_called_and_its_result_spoken(
     genai: Any, server: Running, chat: FakeChat
 ) -> None:
     async def answer(exchange: Exchange) -> None:

@@ -104,7 +104,7 @@ async def test_exactly_one_turn_complete_for_every_user_turn(scripted: Running) 
     assert sum(complete(m) for m in client.frames) == 3
 
 
-async def test_an_activity_without_words_hangs_nobody(scripted: Running) -> None:
+async def test_an_activity_without_words_hangs_no_client(scripted: Running) -> None:
     manual = {"automaticActivityDetection": {"disabled": True}}
     async with talking(scripted.socket_url, setup(WRITTEN, realtimeInputConfig=manual)) as client:
         await client.send({"realtimeInput": {"activityStart": {}}})

@@ -44,7 +44,7 @@ async def refused(genai: Any, server: Running, tools: list[Any]) -> tuple[int, s
     return fault.value.code, str(fault.value)
 
 
-async def test_a_kind_of_tool_that_nobody_knows_is_passed_over(scripted: Running) -> None:
+async def test_an_unknown_kind_of_tool_is_passed_over(scripted: Running) -> None:
     """The SDKs would not send it; a browser page can."""
     setup = {"setup": {"model": f"models/{MODEL}", "tools": [{"telepathy": {}}]}}
     async with websockets.connect(scripted.socket_url + PATH, max_size=None) as socket:

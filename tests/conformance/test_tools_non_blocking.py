@@ -63,7 +63,7 @@ async def conversation(
 
 
 @pytest.mark.parametrize("beside", [True, False], ids=["beside", "inside"])
-async def test_interrupt_cuts_the_model_short_and_is_told_at_once(
+async def test_interrupt_cuts_the_model_short_and_is_answered_at_once(
     genai: Any, scripted: Running, beside: bool
 ) -> None:
     async with live(genai, scripted, tools=REPORT) as session, listening(session) as listener:

@@ -113,7 +113,7 @@ def spoken(messages: list[Any]) -> str:
     return "".join(part.text or "" for part in parts(messages))
 
 
-async def test_code_is_shown_run_and_told(genai: Any, served: Running) -> None:
+async def test_code_is_shown_and_run_and_its_result_spoken(genai: Any, served: Running) -> None:
     async with live(genai, served, tools=[{"code_execution": {}}]) as session:
         messages = await ask(session, "calculate 17 * 23")
     shown = [p for p in parts(messages) if p.executable_code or p.code_execution_result]
@@ -223,7 +223,7 @@ async def test_a_client_brings_its_own_mcp_server_where_it_may(
         assert spoken(await ask(session, "mine add to shopping list 'tea'")).endswith("is done.")
 
 
-async def test_an_mcp_server_that_nobody_allowed_is_refused_with_the_reason(
+async def test_an_mcp_server_that_is_not_allowed_is_refused_with_the_reason(
     genai: Any, served: Running
 ) -> None:
     from google.genai import errors

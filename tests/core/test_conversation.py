@@ -216,7 +216,7 @@ def test_it_goes_on_after_a_resumption() -> None:
 
 
 @pytest.mark.parametrize("answer", [False, True])
-def test_a_result_in_content_answers_its_call_and_is_told(answer: bool) -> None:
+def test_a_result_in_content_answers_its_call_and_is_spoken(answer: bool) -> None:
     world = waiting("lights")
     (call,) = world.calls
     result = ToolResult(call.id, "lights", {"ok": 1})

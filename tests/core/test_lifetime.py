@@ -166,7 +166,7 @@ def test_the_lifetime_of_a_session_counts_over_its_connections() -> None:
     assert again.messages()[-1] == GoAway(50)
 
 
-def test_where_nothing_interrupts_a_call_that_nobody_answers_does_not_last_for_ever() -> None:
+def test_where_nothing_interrupts_an_unanswered_call_does_not_last_for_ever() -> None:
     world = World(replace(SETUP, realtime=UNINTERRUPTED))
     world.do(TextReceived("go"))
     world.call("lights")
@@ -185,7 +185,7 @@ def test_where_nothing_interrupts_a_call_that_nobody_answers_does_not_last_for_e
     assert len(requests(patient)) == 1
 
 
-def test_a_call_that_nobody_waits_for_is_given_up_in_the_end() -> None:
+def test_a_call_without_a_waiting_turn_is_given_up_in_the_end() -> None:
     world = World()
     world.do(TextReceived("go"))
     world.call("report")
@@ -233,7 +233,7 @@ def test_a_sign_from_an_earlier_turn_counts_for_those_that_wait_behind_it() -> N
     assert [content.text for content in request.history] == ["one", "two"]
 
 
-def test_speech_that_nobody_reads_on_has_not_fallen_silent() -> None:
+def test_unread_speech_has_not_fallen_silent() -> None:
     world = World()
     world.score(0.5, 0.9)
     world.do(ReadingPaused(True))

@@ -38,7 +38,7 @@ def manual() -> World:
     return World(replace(SETUP, realtime=MANUAL))
 
 
-def test_an_end_without_a_beginning_is_told_and_ends_a_turn() -> None:
+def test_an_end_without_a_beginning_is_reported_and_ends_a_turn() -> None:
     world = manual()
     (told,) = reports(world.do(ActivityEnded(0)))
     assert told.code == INVALID
@@ -54,20 +54,20 @@ def test_an_end_without_a_beginning_leaves_an_answer_alone() -> None:
     assert world.take() == []
 
 
-def test_a_beginning_within_an_activity_is_told() -> None:
+def test_a_beginning_within_an_activity_is_reported() -> None:
     world = manual()
     assert reports(world.do(ActivityStarted(0))) == []
     (told,) = reports(world.do(ActivityStarted(0)))
     assert told.code == 0
 
 
-def test_sound_outside_of_an_activity_is_told_once() -> None:
+def test_sound_outside_of_an_activity_is_reported_once() -> None:
     world = manual()
     effects = [effect for at in range(3) for effect in world.do(AudioArrived(at * 512))]
     assert len(reports(effects)) == 1
 
 
-def test_images_beyond_what_a_turn_carries_are_told() -> None:
+def test_images_beyond_what_a_turn_carries_are_reported() -> None:
     world = World()
     effects = [effect for at in range(9) for effect in world.do(VideoArrived(at, IMAGE))]
     assert len(reports(effects)) == 1
@@ -77,7 +77,7 @@ def many(event: TextReceived | ContentReceived, count: int) -> Callable[[World],
     return lambda world: [effect for _ in range(count) for effect in world.do(event)]
 
 
-def test_turns_that_are_given_up_are_told() -> None:
+def test_turns_that_are_given_up_are_reported() -> None:
     world = World(replace(SETUP, realtime=UNINTERRUPTED))
     world.do(ContentReceived((user("hi"),), True))
     world.say("Hello.")
@@ -85,7 +85,7 @@ def test_turns_that_are_given_up_are_told() -> None:
     assert len(reports(many(TextReceived("and?"), 1)(world))) == 1
 
 
-def test_text_that_finds_no_room_in_a_turn_is_told() -> None:
+def test_text_that_finds_no_room_in_a_turn_is_reported() -> None:
     world = World()
     world.score(0.3, 0.9)
     assert reports(many(TextReceived("and"), MAX_TYPED_TEXTS)(world)) == []
@@ -99,7 +99,7 @@ def test_context_for_a_function_that_takes_its_time_is_not_given_up() -> None:
     assert reports(many(ContentReceived((user("tick"),), False), 5 * MAX_QUEUED_TURNS)(world)) == []
 
 
-def test_speech_without_words_is_told() -> None:
+def test_speech_without_words_is_reported() -> None:
     world = World()
     assert len(reports(world.speak(" "))) == 1
 
@@ -113,7 +113,7 @@ def test_a_long_padding_does_not_eat_short_words(padding_ms: int, told: int) -> 
     assert [m.text for m in world.messages() if isinstance(m, InputTranscript)] == ["hi"]
 
 
-def test_an_answer_to_nothing_is_told_with_the_code_of_a_strict_server() -> None:
+def test_an_answer_to_nothing_is_reported_with_the_code_of_a_strict_server() -> None:
     world = World()
     event = ToolResponsesReceived((ToolResult(CallId("x"), "lights", {}),))
     (told,) = reports(world.do(event))

@@ -130,7 +130,7 @@ def test_each_call_and_what_it_gave_is_shown_to_a_client_that_asks() -> None:
     assert told[1].response == FOUND.response
 
 
-def test_pages_are_told_with_what_became_of_them() -> None:
+def test_pages_are_reported_with_what_became_of_them() -> None:
     world = asked()
     page = Page("http://a.example/", RetrievalStatus.UNSAFE)
     world.call("python")
@@ -141,7 +141,7 @@ def test_pages_are_told_with_what_became_of_them() -> None:
 # --- waiting ----------------------------------------------------------------------------------
 
 
-def test_nothing_of_the_servers_is_told_while_the_client_owes_an_answer() -> None:
+def test_no_server_tool_is_reported_while_the_client_owes_an_answer() -> None:
     """A second batch of the same generation: the code waits until the turn goes on."""
     world = asked()
     world.call("lights")
@@ -154,7 +154,7 @@ def test_nothing_of_the_servers_is_told_while_the_client_owes_an_answer() -> Non
     assert len(requests(world)) == 2
 
 
-def test_after_an_early_turn_complete_nothing_is_told_before_the_turn_goes_on() -> None:
+def test_after_an_early_turn_complete_nothing_is_sent_before_the_turn_goes_on() -> None:
     """The client has answered, the server's own tool still runs, and another one is called."""
     world = asked(settings=EARLY)
     world.call("python", "lights")
@@ -169,9 +169,7 @@ def test_after_an_early_turn_complete_nothing_is_told_before_the_turn_goes_on() 
     assert [type(m) for m in world.take()] == [ToolCallRequest]
 
 
-def test_a_further_call_in_an_early_turn_is_a_further_early_turn_even_if_nobody_waits_for_it() -> (
-    None
-):
+def test_a_further_call_in_an_early_turn_is_a_further_early_turn_even_if_not_waited_for() -> None:
     world = asked(settings=EARLY)
     world.call("lights")
     early = [ToolCallRequest, GenerationComplete, TurnComplete]
@@ -240,7 +238,7 @@ def test_an_interruption_stops_what_runs_and_withdraws_only_what_the_client_was_
     assert world.do(ToolRan(CallId("function-call-3"), FOUND)) == []
 
 
-def test_what_nobody_waited_for_in_the_end_leaves_no_trace_of_what_it_found() -> None:
+def test_an_abandoned_call_leaves_no_trace_of_what_it_found() -> None:
     world = asked()
     world.call("search")
     world.do(TextReceived("stop"))
@@ -250,7 +248,7 @@ def test_what_nobody_waited_for_in_the_end_leaves_no_trace_of_what_it_found() ->
     assert of(world.take(), Grounding, ModelCodeResult) == []
 
 
-def test_an_overdue_tool_is_stopped_and_the_model_is_told() -> None:
+def test_an_overdue_tool_is_stopped_and_reported_to_the_model() -> None:
     world = asked(settings=SessionSettings(server_tool_deadline_s=5))
     world.call("search")
     world.take()
@@ -304,7 +302,7 @@ def test_what_tools_add_to_the_prompt_is_counted_apart() -> None:
     assert abs(with_output.prompt - without.prompt) <= 3, "what was read stands apart"
 
 
-def test_several_searches_are_told_once_each_query_and_each_source() -> None:
+def test_several_searches_are_sent_once_each_query_and_each_source() -> None:
     world = asked()
     for _ in range(2):
         world.call("search")

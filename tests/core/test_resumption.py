@@ -189,7 +189,7 @@ OTHER = Tools((ToolDeclaration("other"),))
         ({}, {"instruction": "sing", "tools": OTHER}, ("sing", OTHER.functions)),
     ],
 )  # fmt: skip
-def test_other_wishes_count_and_the_same_ones_mean_the_conversation_as_it_stood(
+def test_other_options_count_and_the_same_ones_mean_the_conversation_as_it_stood(
     asked: dict[str, str], after: dict[str, object], expected: object
 ) -> None:
     setup = replace(WANTED, **asked)  # type: ignore[arg-type]
@@ -226,7 +226,7 @@ def test_the_options_of_a_tool_are_not_written_down_and_come_again_with_the_setu
 # --- a store that fails -------------------------------------------------------------------------
 
 
-def test_a_store_that_fails_is_told_once_and_tried_again_until_it_works() -> None:
+def test_a_store_that_fails_is_reported_once_and_tried_again_until_it_works() -> None:
     world = World(WANTED, SETTINGS)
     world.take()
     world.do(CheckpointSaved(None))
@@ -266,7 +266,7 @@ def kept(world: World) -> Checkpoint:
     return world.checkpoints[-1].checkpoint
 
 
-def test_the_last_message_that_is_contained_is_told_with_the_handle() -> None:
+def test_the_last_message_that_is_contained_is_reported_with_the_handle() -> None:
     world = World(COUNTING, SETTINGS)
     assert kept(world).consumed is None, "nothing was sent yet"
     world.do(CheckpointSaved("first"))
@@ -347,7 +347,7 @@ def test_of_an_answer_that_was_cut_off_what_was_heard_is_kept() -> None:
     assert [type(m) for m in again.messages()] == [SetupComplete]
 
 
-def test_words_that_nobody_had_answered_are_kept() -> None:
+def test_unanswered_words_are_kept() -> None:
     world = World(replace(WANTED, realtime=UNINTERRUPTED), SETTINGS)
     world.do(CheckpointSaved("first"))
     world.do(TextReceived("one"))
@@ -418,7 +418,7 @@ def test_what_goes_on_elsewhere_or_is_over_is_not_written_down(ending: Event) ->
     assert len(world.checkpoints) == 1
 
 
-def test_a_client_that_counts_its_messages_sends_again_what_it_was_not_told_of() -> None:
+def test_a_client_that_counts_its_messages_sends_again_what_was_not_confirmed() -> None:
     world = World(COUNTING, SETTINGS)
     world.do(CheckpointSaved("first"))
     world.do(TextReceived("hi"))
@@ -426,7 +426,7 @@ def test_a_client_that_counts_its_messages_sends_again_what_it_was_not_told_of()
     assert len(world.checkpoints) == 1
 
 
-def test_what_goes_on_elsewhere_is_surrendered_to_who_waits_for_it() -> None:
+def test_what_goes_on_elsewhere_is_handed_over_to_the_waiting_session() -> None:
     world = World(WANTED, SETTINGS)
     world.do(CheckpointSaved("first"))
     world.do(TextReceived("hi"))

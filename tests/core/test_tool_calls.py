@@ -79,7 +79,7 @@ def test_the_batch_is_complete_when_its_last_call_is_answered_in_any_order() -> 
         (result(1), "answered already", INVALID),
     ],
 )
-def test_what_answers_no_open_call_is_ignored_and_told(
+def test_what_answers_no_open_call_is_ignored_and_reported(
     given: ToolResult, sentence: str, code: int
 ) -> None:
     book = ledger("wait")

@@ -125,7 +125,7 @@ def test_words_follow_the_interruption_that_their_speech_has_made() -> None:
     assert hear(world, "no stop", "no") == [" no"], "the user goes on"
 
 
-def test_a_turn_is_told_before_anything_of_the_next() -> None:
+def test_a_turn_is_sent_before_anything_of_the_next() -> None:
     world = speaking()
     assert hear(world, "one two", "one") == ["one"]
     first = world.turns[-1]
@@ -166,7 +166,7 @@ def test_without_words_sent_a_turn_of_nothing_leaves_no_trace() -> None:
     assert requests(world) == []
 
 
-def test_turns_that_are_answered_together_are_told_apart() -> None:
+def test_turns_that_are_answered_together_stay_distinct() -> None:
     world = World()
     world.score(0.5, 0.9)
     world.score(0.9, 0.0)

@@ -106,7 +106,7 @@ def test_the_pre_roll_does_not_reach_into_the_turn_before_or_before_the_sound() 
 
 
 @pytest.mark.parametrize("prefix_ms", [0, 20])
-def test_a_click_is_not_speech_and_takes_nobody_the_floor(prefix_ms: int) -> None:
+def test_a_click_is_not_speech_and_interrupts_nothing(prefix_ms: int) -> None:
     stream = Stream(tracker(prefix_padding_ms=prefix_ms))
     assert stream.feed((4, 0.9), (80, 0.1)) == []
     assert [cue for cue, _, _ in stream.feed((5, 0.9), (80, 0.1))] == [

@@ -59,7 +59,7 @@ KEPT: list[Json] = [
 
 
 @pytest.mark.parametrize(("schema", "expected"), MENDED)
-def test_what_is_of_another_draft_is_mended_and_told(schema: Json, expected: Json) -> None:
+def test_what_is_of_another_draft_is_mended_and_reported(schema: Json, expected: Json) -> None:
     told: list[str] = []
     before = repr(schema)
     assert normalize_draft(schema, told.append) == expected

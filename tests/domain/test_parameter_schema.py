@@ -108,7 +108,7 @@ def test_schemas_that_branch_on_every_level_are_read_in_bounded_work(keyword: st
 @pytest.mark.parametrize(
     "pointer", ["#/a/2", "#/a/-1", "#/a/x", "#/a/" + "9" * 5000, "#/b", "#/a/0/c"]
 )
-def test_pointers_to_nothing_are_told(pointer: str) -> None:
+def test_pointers_to_nothing_are_reported(pointer: str) -> None:
     with pytest.raises(LookupError):
         resolve_pointer({"a": [1, {"b": 2}]}, pointer)
     assert resolve_pointer({"a": [1, {"b": 2}]}, "#/a/1/b") == 2

@@ -64,5 +64,5 @@ def test_what_fits(value: Any, annotation: Any) -> None:
         (Tree((), part="red"), Tree, "value.part: str"),  # type: ignore[arg-type]
     ],
 )
-def test_what_does_not_is_told_with_its_place(value: Any, annotation: Any, told: str) -> None:
+def test_what_does_not_is_reported_with_its_place(value: Any, annotation: Any, told: str) -> None:
     assert find_mismatch(value, annotation) == told

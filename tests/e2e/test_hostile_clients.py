@@ -65,7 +65,9 @@ async def test_endless_fragments_are_too_big_and_cost_bounded_memory(server: Ser
     assert grown < 80 * MIB
 
 
-async def test_a_flood_of_tiny_fragments_is_too_big_and_holds_nobody_up(server: Server) -> None:
+async def test_a_flood_of_tiny_fragments_is_too_big_and_delays_no_other_client(
+    server: Server,
+) -> None:
     first, more = b"\x01\x81\x00\x00\x00\x00x", b"\x00\x81\x00\x00\x00\x00x"
     async with unharmed(server), connected(server) as client, connected(server) as other:
         await client.set_up()
@@ -142,7 +144,7 @@ async def test_a_client_that_vanishes_in_mid_turn(server: Server, how: str, tls:
         getattr(client.socket.transport, how)()
 
 
-async def test_a_tls_client_that_does_not_trust_us_harms_nobody(server: Server) -> None:
+async def test_a_tls_client_that_does_not_trust_us_harms_no_other(server: Server) -> None:
     async with unharmed(server):
         with pytest.raises(ssl.SSLCertVerificationError):
             await asyncio.open_connection(

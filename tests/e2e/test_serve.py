@@ -115,7 +115,7 @@ def test_a_program_with_googles_sdk_just_works_through_run(running: Running) -> 
 
 
 @pytest.mark.e2e
-def test_a_second_server_is_told_that_the_port_is_busy(running: Running) -> None:
+def test_a_second_server_reports_that_the_port_is_busy(running: Running) -> None:
     done = running.run("serve", "--profile", "scripted")
 
     assert done.returncode == 1

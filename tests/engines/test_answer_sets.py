@@ -47,7 +47,7 @@ def test_every_pattern_is_a_regular_expression() -> None:
 
 
 @pytest.mark.parametrize("question", MEMORIES, ids=lambda each: each.said)
-def test_the_fact_was_told_two_to_four_turns_before(question: Question) -> None:
+def test_the_fact_was_said_two_to_four_turns_before(question: Question) -> None:
     assert len(question.history) % 2 == 0
     assert 2 <= len(question.history) // 2 <= 4
     assert not re.search(question.rubric.must[0], question.said, re.IGNORECASE)

@@ -70,7 +70,7 @@ async def test_a_caller_that_left_costs_nothing() -> None:
     batcher.close()
 
 
-async def test_a_failure_reaches_everyone_in_the_batch_and_nobody_else() -> None:
+async def test_a_failure_reaches_everyone_in_the_batch_and_no_other() -> None:
     def score(numbers: Sequence[int]) -> Sequence[int]:
         if 13 in numbers:
             raise EngineError("engine", "unlucky")
@@ -143,7 +143,7 @@ async def test_within_its_budget_a_call_stays_on_the_loop_and_beyond_it_leaves()
     batcher.close()
 
 
-async def test_closing_releases_whoever_waits() -> None:
+async def test_closing_releases_all_waiters() -> None:
     squares = Squares()
     squares.gate.clear()
     batcher = Batcher("squares", squares, inline_share=0)

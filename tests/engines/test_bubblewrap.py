@@ -218,14 +218,14 @@ async def test_an_exit_is_what_it_says() -> None:
 
 
 @pytest.mark.parametrize("closing", ["stdout.close", "stdout.buffer.close", "stdout.detach"])
-async def test_an_error_is_told_when_the_output_has_been_closed(closing: str) -> None:
+async def test_an_error_is_reported_when_the_output_has_been_closed(closing: str) -> None:
     told = await result(f"import sys\nsys.{closing}()\n1 / 0")
     assert told.outcome == FAILED
     assert told.output.startswith("Traceback")
     assert told.output.endswith("ZeroDivisionError: division by zero\n")
 
 
-async def test_no_address_of_its_memory_is_told() -> None:
+async def test_no_address_of_its_memory_is_shown() -> None:
     told = await result("import os, sys\nsys.stdout.close()\nos.close(1)\nprint(1)")
     assert told.outcome == FAILED
     assert "0x" not in told.output

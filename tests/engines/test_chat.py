@@ -56,7 +56,7 @@ def test_images_reach_a_prompt_as_one_note() -> None:
         ((Text("What is this?"),), False),
     ],
 )
-def test_who_asks_about_an_image_is_told_that_it_is_not_seen(
+def test_a_question_about_an_image_is_answered_that_it_is_not_seen(
     parts: tuple[Part, ...], excused: bool
 ) -> None:
     assert chat.no_vision_reply([Content(Role.USER, parts)]) == (chat.EXCUSE if excused else "")

@@ -172,7 +172,7 @@ def common() -> Iterator[Path]:
 
 @pytest.mark.integration
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_who_may_not_write_may_read_and_who_may_not_read_is_told(common: Path) -> None:
+def test_who_may_not_write_may_read_and_who_may_not_read_gets_an_error(common: Path) -> None:
     def told(path: Path) -> str:
         done = subprocess.run(
             [sys.executable, "-c", READER, str(path)], capture_output=True, text=True, check=True
@@ -194,7 +194,7 @@ def test_who_may_not_write_may_read_and_who_may_not_read_is_told(common: Path) -
     assert "can't be opened" in told(path)
 
 
-async def test_a_python_without_full_text_search_is_told(
+async def test_a_python_without_full_text_search_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Index(tmp_path / "there.sqlite3").close()
@@ -290,7 +290,7 @@ def test_months_stand_for_their_short_forms() -> None:
     ]
 
 
-def test_a_word_counts_once_and_shouting_names_nobody() -> None:
+def test_a_word_counts_once_and_capitals_alone_are_no_name() -> None:
     assert question_terms("OWL OWL OWL") == [QuestionTerm(("owl",))]
 
 

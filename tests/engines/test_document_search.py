@@ -144,7 +144,7 @@ def test_what_is_hidden_or_outside_is_left_alone(folder: Path, tmp_path: Path) -
     assert len(document_index.list_documents(folder)) == len(before) + 1
 
 
-def test_what_cannot_be_read_is_told_each_time_and_stops_nothing(
+def test_what_cannot_be_read_is_reported_each_time_and_stops_nothing(
     index: Index, folder: Path
 ) -> None:
     (folder / "broken.pdf").write_bytes(pdf("Hello")[:200])

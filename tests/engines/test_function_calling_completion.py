@@ -61,7 +61,7 @@ def test_a_calculation_may_come_without_a_question() -> None:
         ("write a message to anna that the code is 12", False),
     ],
 )
-def test_an_order_for_code_is_told_from_talk_of_it(request_: str, ordered: bool) -> None:
+def test_an_order_for_code_is_distinguished_from_talk_of_it(request_: str, ordered: bool) -> None:
     assert completion.is_program_request(request_) is ordered
 
 

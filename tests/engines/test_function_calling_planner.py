@@ -286,7 +286,7 @@ PAGE = "Whales are mammals. The blue whale is 30 metres long. Whales breathe air
         ),
     ],
 )
-async def test_pages_are_read_and_told(
+async def test_pages_are_read_and_spoken(
     model: FunctionCallingModel, question: str, pages: list[dict[str, str]], told: str
 ) -> None:
     spoken = user(f"{question} https://sea.example/w")
@@ -344,7 +344,7 @@ async def test_nothing_is_said_while_a_blocking_function_is_waited_for(
 
 
 @pytest.mark.embedded
-async def test_what_is_missing_is_asked_for_after_the_rest_was_told(
+async def test_what_is_missing_is_asked_for_after_the_rest_was_said(
     model: FunctionCallingModel,
 ) -> None:
     spoken = user("lock the door and set a timer")
@@ -369,7 +369,7 @@ async def test_what_needs_no_tool_is_answered_after_the_rest(model: FunctionCall
 
 
 @pytest.mark.embedded
-async def test_a_result_that_is_not_the_last_is_told_as_progress(
+async def test_a_result_that_is_not_the_last_is_spoken_as_progress(
     model: FunctionCallingModel,
 ) -> None:
     spoken = user("lock the door")
@@ -418,7 +418,7 @@ async def test_a_question_neither_calls_nor_asks_for_a_value(
 
 
 @pytest.mark.embedded
-async def test_a_result_is_told_although_something_was_added_meanwhile(
+async def test_a_result_is_spoken_although_something_was_added_meanwhile(
     model: FunctionCallingModel,
 ) -> None:
     call, result = called(("lock_the_door", {}, {"message": "It is locked"}))

@@ -131,7 +131,7 @@ def test_politeness_goes_and_spelling_stays(said: str, left: str) -> None:
     assert strip_request(said) == left
 
 
-def test_what_wants_words_is_told_from_what_wants_deeds() -> None:
+def test_requests_for_words_are_distinguished_from_requests_for_deeds() -> None:
     assert asks_for_answer("tell me a joke")
     assert asks_for_answer("could you say something nice")
     assert asks_for_answer("why is the sky blue")
@@ -226,7 +226,7 @@ def test_a_question_with_a_pronoun_takes_the_previous_query_along() -> None:
     assert utterances.find_search_query("who wrote hamlet", previous) == "who wrote hamlet"
 
 
-def test_a_search_command_is_told_from_a_question() -> None:
+def test_a_search_command_is_distinguished_from_a_question() -> None:
     assert utterances.is_search_command("please look up whales")
     assert not utterances.is_search_command("what are whales")
     assert utterances.names_the_web("search the web for whales")

@@ -50,7 +50,7 @@ def test_a_polite_request_is_no_question(spoken: str, question: bool) -> None:
         "leave the gate open, do not close it",
     ],
 )
-def test_what_is_forbidden_or_told_is_no_request(spoken: str) -> None:
+def test_what_is_forbidden_or_narrated_is_no_request(spoken: str) -> None:
     assert words.is_prohibition(spoken) or words.is_statement(spoken)
     assert not words.is_prohibition("turn on the lights")
     assert not words.is_statement("turn on the lights")
@@ -69,7 +69,7 @@ def test_functions_that_write_something_down_are_known_by_name() -> None:
     assert not words.names_record("get_report")
 
 
-def test_asking_to_be_told_is_a_wish_for_knowledge() -> None:
+def test_asking_for_information_is_a_request_for_knowledge() -> None:
     assert words.asks_for_information("can you tell me about light")
     assert words.asks_for_information("who invented the light bulb")
     assert not words.asks_for_information("tell john i am late")

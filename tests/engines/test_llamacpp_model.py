@@ -278,7 +278,7 @@ async def test_a_camera_changes_no_other_answer(model: LanguageModel) -> None:
 
 
 @pytest.mark.embedded
-async def test_a_model_of_the_users_own_is_told_of_images(
+async def test_a_model_of_the_users_own_gets_a_note_of_images(
     own: list[LanguageModel], tmp_path: Path
 ) -> None:
     gguf = tmp_path / "other.gguf"
@@ -292,7 +292,7 @@ async def test_a_model_of_the_users_own_is_told_of_images(
 
 
 @pytest.mark.embedded
-async def test_a_guess_waits_for_nobody(own: list[LanguageModel]) -> None:
+async def test_a_guess_does_not_wait(own: list[LanguageModel]) -> None:
     own.append(await load(slots=1))
     story = conversation(user("Tell me a very long story about the sea."))
     others: list[Any] = [own[0].generate(replace(story, session=SessionId(n))) for n in "ab"]

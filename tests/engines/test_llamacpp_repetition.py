@@ -158,7 +158,7 @@ def test_a_new_answer_tells_more_than_the_words_of_the_question(
     )
 
 
-def test_results_of_functions_are_told_in_the_same_words() -> None:
+def test_results_of_functions_are_spoken_in_the_same_words() -> None:
     call = ToolCall(CallId("1"), "set_light", {})
     history = [
         user("Kitchen light on."), said("The light in the big kitchen is now on."),

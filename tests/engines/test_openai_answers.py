@@ -92,7 +92,7 @@ async def test_calls_without_an_index_stay_apart(build: Build, chat: FakeChat) -
     ("written", "problem"),
     [("{'c", "The arguments are no JSON: "), ("[1]", "The arguments are no JSON object.")],
 )
-async def test_a_call_that_cannot_be_read_is_told_as_it_was_written(
+async def test_a_call_that_cannot_be_read_is_shown_as_it_was_written(
     build: Build, chat: FakeChat, written: str, problem: str
 ) -> None:
     chat.replies([delta(content="Well. "), *call(0, "get_weather", written), end("stop")])
@@ -190,7 +190,7 @@ async def test_an_endpoint_that_does_not_stream_is_understood(build: Build, chat
         ("400 Bad Request", EngineError, ""),
     ],
 )
-async def test_refusals_are_told_apart(
+async def test_refusals_are_distinguished(
     build: Build, chat: FakeChat, status: str, kind: type[EngineError], fix: str
 ) -> None:
     async def reply(exchange: Exchange) -> None:
@@ -282,7 +282,7 @@ async def test_an_endpoint_that_takes_the_question_and_no_more_is_given_up(
             await answer(build(first_token_s=0.1), request("Hi."))
 
 
-async def test_nobody_listening_is_said_with_the_address(models: list[OpenAIModel]) -> None:
+async def test_a_closed_port_is_reported_with_the_address(models: list[OpenAIModel]) -> None:
     models.append(OpenAIModel(settings_of({"base_url": "http://127.0.0.1:9/v1", "model": "m"})))
     with pytest.raises(EngineError, match=r"127\.0\.0\.1:9.*Is the server running"):
         await answer(models[0], request("Hi."))

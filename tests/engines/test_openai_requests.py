@@ -112,7 +112,7 @@ async def test_what_was_added_while_a_function_ran_stands_behind_its_result(
     assert body["messages"][-1]["content"] == "I am in Oslo."
 
 
-async def test_a_result_that_comes_late_is_told_as_a_note(build: Build, chat: FakeChat) -> None:
+async def test_a_result_that_comes_late_is_given_as_a_note(build: Build, chat: FakeChat) -> None:
     made = ToolCall(CallId("c7"), "get_weather", {})
     late = ToolResult(CallId("c7"), "get_weather", {"sky": "grey"})
     history = (user("Weather?"), model_said(made), user("Hello?"), model_said("Yes?"), user(late))
@@ -167,7 +167,7 @@ async def test_a_late_result_is_cut_too(build: Build, chat: FakeChat) -> None:
     assert len(body["messages"][-1]["content"]) < 32_100
 
 
-async def test_a_result_that_only_python_calls_json_is_told_all_the_same(
+async def test_a_result_that_only_python_calls_json_is_given_all_the_same(
     build: Build, chat: FakeChat
 ) -> None:
     odd = ToolResult(CallId("c7"), "count", {"n": 1 << 70, "sign": "\ud800"})
@@ -186,7 +186,7 @@ async def test_the_servers_own_tools_are_offered_like_the_clients(
     assert [tool["function"]["name"] for tool in alone["tools"]] == ["google_search"]
 
 
-async def test_video_frames_that_nobody_sees_are_one_note(build: Build, chat: FakeChat) -> None:
+async def test_unseen_video_frames_are_one_note(build: Build, chat: FakeChat) -> None:
     frames = [Blob(b"\xff\xd8%d" % n, "image/jpeg") for n in range(3)]
     body = await sent(build, chat, told(user(*frames, "What am I holding?")))
     assert body["messages"][-1]["content"].split("\n") == [UNSEEN, "What am I holding?"]

@@ -48,7 +48,7 @@ async def test_bad_settings_are_no_reason_to_fall_back() -> None:
         await EngineBuilder().build("synthesizer", choice)
 
 
-def test_a_module_that_is_not_installed_is_told_with_the_command() -> None:
+def test_a_module_that_is_not_installed_is_reported_with_the_command() -> None:
     with pytest.raises(EngineMissing) as missing:
         load_factory("model.no_such_package.engine:create")
     assert missing.value.fix.endswith("-m pip install no_such_package`.")

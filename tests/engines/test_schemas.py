@@ -168,7 +168,7 @@ def test_the_scripted_engine_makes_up_what_was_not_said(kind: Json, value: Any) 
      {"type": "string", "pattern": "^a{1200}$(?<=b)"},
      {"type": "array", "minItems": 10**9}],
 )  # fmt: skip
-def test_a_schema_that_nothing_fits_is_told(kind: Any) -> None:
+def test_a_schema_that_nothing_fits_is_reported(kind: Any) -> None:
     with pytest.raises(Unfillable):
         arguments(function({"properties": {"level": kind}, "required": ["level"]}), SAID, set())
 

@@ -154,7 +154,7 @@ async def test_arguments_come_from_the_words() -> None:
     ]
 
 
-async def test_a_function_that_nobody_named_is_not_called() -> None:
+async def test_a_function_that_was_not_named_is_not_called() -> None:
     assert await calls_of("Good morning.", ToolDeclaration("turn_on_the_lights")) == []
 
 

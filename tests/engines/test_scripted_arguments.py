@@ -149,7 +149,7 @@ async def test_a_strict_server_refuses_what_is_not_of_its_draft(tmp_path: Path) 
     assert all(each.startswith("Invalid schema of") for each in refused.values())
 
 
-async def test_keywords_of_json_schema_among_parameters_are_told_as_used(
+async def test_keywords_of_json_schema_among_parameters_are_reported_as_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -163,7 +163,7 @@ async def test_keywords_of_json_schema_among_parameters_are_told_as_used(
     assert len(ignored) == 1
 
 
-async def test_two_schemas_of_one_function_are_told_or_refused(
+async def test_two_schemas_of_one_function_are_reported_or_refused(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     one = {"type": "object", "properties": {"v": {"const": 1}}, "required": ["v"]}

@@ -139,7 +139,7 @@ async def test_a_file_that_is_no_network_is_an_engine_error(tmp_path: Path) -> N
 
 
 @pytest.mark.embedded
-def test_the_library_leaves_no_trace_and_tells_nobody(
+def test_the_library_leaves_no_trace_and_sends_nothing(
     detector: SileroDetector, tmp_path: Path
 ) -> None:
     """onnxruntime would write an id of this machine into the user's cache and report with it."""

@@ -179,7 +179,7 @@ def quiet(seconds: float) -> np.ndarray:
     return np.full(round(OUTPUT_RATE * seconds), 0.001, np.float32)
 
 
-def test_silence_at_the_edges_is_cut_and_its_length_is_told() -> None:
+def test_silence_at_the_edges_is_cut_and_its_length_is_reported() -> None:
     sound = np.concatenate((quiet(0.3), tone(0.5), quiet(0.4), tone(0.2), quiet(0.6)))
     kept, cut_s = trim_silence(sound)
     assert cut_s == pytest.approx(0.28, abs=0.001)

@@ -87,7 +87,7 @@ def test_what_was_declared_is_sent_as_it_is(args: dict[str, Any]) -> None:
         ({"minutes": 1, "sound": "gong"}, "sound: 'gong' is not one of ['bell', 'horn']"),
     ],
 )
-def test_what_was_not_is_told_with_its_place_and_the_schema(
+def test_what_was_not_is_reported_with_its_place_and_the_schema(
     args: dict[str, Any], told: str
 ) -> None:
     said = problem(TIMER, args)
@@ -95,7 +95,7 @@ def test_what_was_not_is_told_with_its_place_and_the_schema(
     assert json.dumps(TIMER) in said
 
 
-def test_an_unknown_function_is_told_with_those_that_there_are() -> None:
+def test_an_unknown_function_is_reported_with_those_that_there_are() -> None:
     assert problem(None, {}, "h") == "There is no function 'h'. There are: f, g."
 
 
@@ -297,7 +297,7 @@ def test_calls_of_a_batch_share_one_budget(monkeypatch: pytest.MonkeyPatch) -> N
     assert all("too intricate" in str(invalid) for invalid in checked)
 
 
-def test_items_that_must_differ_are_told_apart_in_one_pass() -> None:
+def test_items_that_must_differ_are_compared_in_one_pass() -> None:
     schema = {"properties": {"all": {"uniqueItems": True}}}
     many = {"all": [{"a": number} for number in range(5000)]}
     assert made(schema, many) == many

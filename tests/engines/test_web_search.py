@@ -308,7 +308,7 @@ async def fault(service: SearchService, url: str, **settings: object) -> str:
         ("204 No Content", "status 204"),
     ],
 )
-async def test_refusals_are_told_apart(
+async def test_refusals_are_distinguished(
     web: FakeWeb, service: SearchService, status: str, says: str
 ) -> None:
     web.says(b"" if status.startswith("204") else {"error": f"{KEY} private"}, status)

@@ -79,7 +79,7 @@ async def test_a_cancelled_caller_leaves_at_once_and_the_thread_follows() -> Non
     workers.close()
 
 
-async def test_work_that_nobody_wants_any_more_is_never_begun() -> None:
+async def test_cancelled_work_is_never_begun() -> None:
     workers = WorkerPool("engine", workers=1)
     go, done = threading.Event(), []
     first = asyncio.ensure_future(workers.run(lambda _: go.wait(5)))

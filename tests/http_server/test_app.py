@@ -215,7 +215,7 @@ async def test_metrics_are_prometheus_text(web: httpx2.AsyncClient) -> None:
     assert "vivavoce_sessions_active 0.0" in answer.text
 
 
-async def test_metrics_are_not_told_to_a_name_of_somebodys(web: httpx2.AsyncClient) -> None:
+async def test_metrics_are_not_given_to_a_foreign_host_name(web: httpx2.AsyncClient) -> None:
     answer = await web.get("/metrics", headers={"host": "rebound.example"})
 
     assert answer.status_code == 403

@@ -47,7 +47,7 @@ def test_places(query: bytes, headers: dict[str, str], expected: str | None) -> 
 SECRETS = ("first", "second", "schlüssel")
 
 
-async def test_without_keys_everybody_is_let_in_as_the_same() -> None:
+async def test_without_keys_all_clients_are_one_account() -> None:
     keys = ApiKeys((), MemoryStore(), Quota(sessions=3))
     for secret in ("anything", "undefined", None):
         principal = await keys.authenticate(key(secret) if secret else None, Scope.LIVE)
@@ -182,7 +182,7 @@ class Away(MemoryStore):
         return await super().list_keys()
 
 
-async def test_while_the_store_is_away_known_keys_count_and_nobody_knows_of_others() -> None:
+async def test_while_the_store_is_away_known_keys_count_and_others_are_unknown() -> None:
     store, time = Away(), Time()
     keys = await keyring(store, time)
     denied = await denial(keys, key("stored"))

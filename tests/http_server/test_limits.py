@@ -131,7 +131,7 @@ def test_a_first_message_is_bounded_until_admission() -> None:
     assert slots.waiting_bytes == 0
 
 
-def test_a_refused_client_may_send_a_little_more_and_is_then_told_why() -> None:
+def test_a_refused_client_may_send_a_little_more_and_then_gets_the_reason() -> None:
     slot, _ = acquired(limiter(), STRANGER)
     assert slot.count_bytes(300) is None
     slot.refuse((POLICY, "not from there"), 100)
@@ -165,7 +165,7 @@ def test_the_sum_of_waiting_bytes_is_bounded_at_the_cost_of_who_sent_most() -> N
     assert slots.waiting_bytes == 0
 
 
-def test_the_first_mistakes_are_told_at_once_and_then_later_and_later() -> None:
+def test_the_first_mistakes_are_answered_at_once_and_then_later_and_later() -> None:
     async def waited() -> list[float]:
         loop = asyncio.get_running_loop()
         guesses, delays = AuthFailureLimiter(loop.time), []

@@ -101,7 +101,7 @@ async def test_messages_that_come_too_fast_end_the_session(tmp_path: Path) -> No
         assert await client.closing() == (1011, close.QUOTA)
 
 
-async def test_who_goes_on_too_fast_is_told_the_rate_and_the_setting(
+async def test_a_client_that_stays_too_fast_gets_the_rate_and_the_setting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rate_limit, "MAX_EXCESS_S", 0.2)

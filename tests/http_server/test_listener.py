@@ -268,7 +268,7 @@ async def test_stopping_ends_open_connections_and_frees_the_port(
     await again.stop()
 
 
-async def test_stopping_waits_for_nobody_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stopping_waits_for_no_client_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edge_port, "CANCEL_S", 0.05)
     over = asyncio.Event()
 
@@ -353,7 +353,7 @@ async def test_one_port_is_handed_from_one_server_to_another() -> None:
         await second.stop()
 
 
-async def test_a_port_is_nobody_elses_unless_it_is_shared() -> None:
+async def test_a_port_is_exclusive_unless_it_is_shared() -> None:
     first = Listener(APP)
     await first.start()
     with pytest.raises(OSError, match="in use"):

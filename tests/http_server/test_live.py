@@ -54,7 +54,7 @@ async def test_every_place_of_a_credential_is_looked_at(
             assert metric in server.metrics.exposition().decode()
 
 
-async def test_no_credential_is_told_after_the_first_message(tmp_path: Path) -> None:
+async def test_a_missing_credential_is_reported_after_the_first_message(tmp_path: Path) -> None:
     async with serving(tmp_path, server__keys="right") as server, connected(server) as client:
         await client.send(setup={"model": MODEL})
         code, reason = await client.closing()
@@ -66,7 +66,7 @@ async def test_no_credential_is_told_after_the_first_message(tmp_path: Path) -> 
     )
 
 
-async def test_without_keys_nobody_is_asked(tmp_path: Path) -> None:
+async def test_without_keys_no_credential_is_asked_for(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         for path in (LIVE, LIVE + "?key=undefined", LIVE + f"?access_token={TOKEN}"):
             async with connected(server, path) as client:
@@ -132,7 +132,7 @@ async def test_content_in_one_message_with_the_setup_is_answered(tmp_path: Path)
 SEARCH: list[Any] = [{"googleSearch": {}}]
 
 
-async def test_a_tool_that_nobody_runs_is_logged(
+async def test_a_tool_that_is_not_served_is_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -147,7 +147,7 @@ async def test_a_tool_that_nobody_runs_is_logged(
     assert [(each["kind"], each["what"]) for each in logged] == [("tool", "googleSearch")]
 
 
-async def test_a_tool_that_nobody_runs_is_refused_when_strict(tmp_path: Path) -> None:
+async def test_a_tool_that_is_not_served_is_refused_when_strict(tmp_path: Path) -> None:
     refusal = (1008, "Operation is not implemented, or supported, or enabled.")
     async with serving(tmp_path, server__strict=True) as server:
         async with connected(server) as client:
@@ -165,7 +165,7 @@ HINTS: dict[str, Any] = {
 }
 
 
-async def test_hints_that_no_engine_takes_are_told(
+async def test_hints_that_no_engine_takes_are_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unthinking = replace(EchoModel.capabilities, thinking=False)
@@ -219,7 +219,7 @@ async def test_a_rate_that_cannot_be_heard_is_refused_with_those_that_can(
     assert reason.startswith(f"Unsupported audio rate {rate}: send PCM between")
 
 
-async def test_sessions_beyond_the_limit_are_told_the_quota(tmp_path: Path) -> None:
+async def test_sessions_beyond_the_limit_get_the_quota(tmp_path: Path) -> None:
     async with serving(tmp_path, server__max_sessions=1) as server:
         async with connected(server) as first:
             await first.set_up()
@@ -263,7 +263,9 @@ async def test_an_origin_that_is_not_allowed_is_refused(tmp_path: Path) -> None:
                 assert "setupComplete" in await client.set_up()
 
 
-async def test_an_unknown_model_on_the_enterprise_path_is_told_in_its_words(tmp_path: Path) -> None:
+async def test_an_unknown_model_on_the_enterprise_path_is_refused_in_its_words(
+    tmp_path: Path,
+) -> None:
     model = "projects/p/locations/l/publishers/google/models/m"
     async with (
         serving(tmp_path, '[models]\nother = "scripted"', profile=None) as server,

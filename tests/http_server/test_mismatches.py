@@ -46,7 +46,7 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any], int, str]] = [
 
 
 @pytest.mark.parametrize(("setup", "message", "code", "reason"), MISTAKES)
-async def test_a_mistake_is_told_or_closes(
+async def test_a_mistake_is_reported_or_closes(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     setup: dict[str, Any],

@@ -57,7 +57,7 @@ def test_names_that_are_the_servers_own(host: str) -> None:
 @pytest.mark.parametrize(
     "host", ["evil.example:8482", "127.0.0.1.evil.example", "localhost.evil", "a:b:c"]
 )
-def test_a_name_that_somebody_points_at_this_machine_is_not(host: str) -> None:
+def test_a_foreign_name_that_points_at_this_machine_is_not(host: str) -> None:
     objection = OriginPolicy().find_violation(call(host=host, origin=f"http://{host}"))
     assert objection is not None
     assert "server.hosts" in objection

@@ -95,11 +95,13 @@ async def test_a_token_expires_for_new_sessions_first(tokens: TokenService, cloc
     assert await refusal(tokens, token, resuming=True) == (1011, "Token has expired")
 
 
-async def test_nobody_made_this_token(tokens: TokenService) -> None:
+async def test_an_unknown_token_is_refused(tokens: TokenService) -> None:
     assert await tokens.find_token("auth_tokens/nonsense") is None
 
 
-async def test_what_is_wrong_with_a_request_is_told_in_the_apis_form(tokens: TokenService) -> None:
+async def test_what_is_wrong_with_a_request_is_reported_in_the_apis_form(
+    tokens: TokenService,
+) -> None:
     answer = await tokens.create_token(b'{"liveConnectConstraints": {}}', OWNER)
     assert isinstance(answer, ErrorResponse)
     error = answer.body["error"]

@@ -258,7 +258,7 @@ async def closed_after(
         return int.from_bytes(frame[2:4])
 
 
-async def test_an_objection_is_told_before_much_is_read(tmp_path: Path) -> None:
+async def test_an_objection_is_sent_before_much_is_read(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         assert await closed_after(server, 3, b"Origin: https://evil.example\r\n") == 1008
 

@@ -159,7 +159,7 @@ async def test_a_pong_that_finds_no_room_is_sent_when_there_is() -> None:
         await reading
 
 
-async def test_pongs_that_nobody_reads_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unread_pongs_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounded_protocol, "READ_SHARE", 0)
     async with serving(Application(echo)) as port:
         narrow = socket.socket()

@@ -178,7 +178,7 @@ def test_a_body_is_not_nested_without_end() -> None:
         read({"bidiGenerateContentSetup": {"tools": [{"functionDeclarations": [function]}]}})
 
 
-def test_bodies_that_are_no_json_are_told_so() -> None:
+def test_bodies_that_are_no_json_are_refused() -> None:
     for body in (b"{", b"\xff\xfe", b"x" * 1000, b"[" * 1000):
         with pytest.raises(ClientFault, match="Invalid JSON payload received"):
             read_token_request(body, NOW, strict=False, digest="", owner="")

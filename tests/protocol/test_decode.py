@@ -270,7 +270,7 @@ LENIENTLY_KNOWN = {"temperature", "toolConfig", "transparent"}
 
 
 @pytest.mark.parametrize(("message", "name", "path"), UNKNOWN)
-def test_an_unknown_name_is_skipped_and_told_when_lenient(
+def test_an_unknown_name_is_skipped_and_reported_when_lenient(
     message: dict[str, Any], name: str, path: str
 ) -> None:
     told: list[tuple[str, str]] = []

@@ -270,7 +270,7 @@ def unserved_of(*frames: Any) -> list[tuple[str, str]]:
     return heard
 
 
-def test_what_nothing_here_serves_is_told_once() -> None:
+def test_what_nothing_here_serves_is_reported_once() -> None:
     setup = {
         "model": "m",
         "contextWindowCompression": {"triggerTokens": 9},
@@ -291,7 +291,7 @@ def test_others_tell_of_what_they_do_not_serve_through_the_dialect_and_once() ->
     assert heard == [("tool", "googleMaps"), ("tool", "fileSearch")]
 
 
-def test_marks_of_the_wrong_mode_are_told_once() -> None:
+def test_marks_of_the_wrong_mode_are_reported_once() -> None:
     start: Any = {"realtimeInput": {"activityStart": {}}}
     off = {"realtimeInput": {"audioStreamEnd": True}}
     manual = {"realtimeInputConfig": {"automaticActivityDetection": {"disabled": True}}}
@@ -319,7 +319,7 @@ def test_several_kinds_in_one_message_take_effect_in_order() -> None:
         GeminiDialect(strict=True).decode(frame)
 
 
-def test_unknown_names_are_skipped_and_each_is_told_once() -> None:
+def test_unknown_names_are_skipped_and_each_is_reported_once() -> None:
     heard: list[tuple[str, str]] = []
     dialect = GeminiDialect(on_unknown=lambda path, name: heard.append((path, name)))
     frame = json.dumps({"realtimeInput": {"text": "hi", "mood": 1}, "novelty": {}})
@@ -378,7 +378,7 @@ def test_media_carry_their_bytes_and_types() -> None:
     assert only(image) == VideoFrame(b"\x00\x01", "image/png")
 
 
-def test_what_later_messages_ask_for_in_vain_is_told_once() -> None:
+def test_what_later_messages_ask_for_in_vain_is_reported_once() -> None:
     part = {"text": "Look.", "videoMetadata": {"fps": 1}, "thoughtSignature": ""}
     turns = [{"role": "user", "parts": [part, part]}]
     search = {"googleSearch": {"blockingConfidence": 1}}

@@ -400,7 +400,7 @@ def test_the_entry_point_escapes_what_it_shows_and_leads_nowhere() -> None:
     assert "href" not in shown
 
 
-def test_a_search_without_findings_is_told_by_its_queries_alone() -> None:
+def test_a_search_without_findings_is_sent_as_its_queries_alone() -> None:
     wire = spelled(Grounding(("x",), (), ()))["serverContent"]["groundingMetadata"]
     assert set(wire) == {"webSearchQueries", "searchEntryPoint"}
 

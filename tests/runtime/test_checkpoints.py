@@ -69,7 +69,7 @@ def test_what_became_of_it_comes_back_as_an_event() -> None:
     assert outcomes(Slow("handle"), told=False) == []
 
 
-def test_what_the_end_writes_down_goes_to_the_heir_and_not_to_the_store() -> None:
+def test_the_last_checkpoint_goes_to_the_successor_and_not_to_the_store() -> None:
     async def course(*positions: int) -> tuple[object, list[object]]:
         keeper = Slow()
         keeping = CheckpointWriter(keeper, "s", lambda event: None)

@@ -220,7 +220,7 @@ def test_1008_while_audio_streams_during_a_pending_tool_call(kind: str) -> None:
     )
 
 
-def test_1008_while_audio_streams_during_a_pending_call_that_nobody_waits_for() -> None:
+def test_1008_while_audio_streams_during_a_pending_non_blocking_call() -> None:
     """https://github.com/autonomous-ai/autonomous-os/issues/231"""
     holds(
         """

@@ -143,7 +143,7 @@ def test_an_unanswered_call_makes_the_model_deaf(kind: str) -> None:
     )
 
 
-def test_an_unanswered_call_makes_the_model_deaf_where_nobody_interrupts() -> None:
+def test_an_unanswered_call_makes_the_model_deaf_where_nothing_interrupts() -> None:
     """https://github.com/livekit/livekit/issues/4296 and https://github.com/PatterAI/Patter/issues/210
 
     There the words wait behind the call, and so the call has a deadline: a minute, unless the
@@ -165,7 +165,7 @@ def test_an_unanswered_call_makes_the_model_deaf_where_nobody_interrupts() -> No
     )
 
 
-def test_a_call_that_nobody_answers_is_closed_where_the_operator_wants_it() -> None:
+def test_an_unanswered_call_is_closed_where_the_operator_wants_it() -> None:
     """https://github.com/livekit/agents/issues/6002"""
     holds(
         """

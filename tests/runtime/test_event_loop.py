@@ -113,7 +113,7 @@ def test_a_connection_gives_way_once_it_took_much_and_no_longer_when_that_is_mad
     assert run_virtually(run(LOOP_BURST_S, 0))
 
 
-def test_work_that_holds_the_loop_is_told_for_a_while_and_then_no_longer() -> None:
+def test_work_that_holds_the_loop_is_logged_for_a_while_and_then_no_longer() -> None:
     async def run(loop: VirtualLoop) -> None:
         lag = LoopLag()
         lag.start()

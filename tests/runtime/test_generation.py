@@ -108,7 +108,7 @@ def played(*steps: Step, for_s: float = 120.0, speculative: bool = False) -> Hos
     return hosted(StepResponder(lambda _: steps), act)
 
 
-def test_parts_become_events_and_the_end_is_told_once() -> None:
+def test_parts_become_events_and_the_end_is_reported_once() -> None:
     call = ToolCall(CallId(""), "f", {})
     host = played(TextDelta("hm", thought=True), Speech(bytes(20), "So"), CallsRequested((call,)))
     assert host.events == [

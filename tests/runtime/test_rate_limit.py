@@ -141,7 +141,7 @@ def test_a_burst_of_turns_is_answered_whole() -> None:
     assert turns(300, 0) < 0.01, "0 is no limit"
 
 
-def test_who_goes_on_sending_too_many_messages_is_told_so() -> None:
+def test_a_client_that_keeps_sending_too_many_messages_gets_the_reason() -> None:
     async def flood(client: Client) -> None:
         await client.until(SetupComplete)
         for number in range(500):

@@ -49,7 +49,7 @@ def test_no_more_than_the_limit_are_admitted() -> None:
     run_virtually(run())
 
 
-def test_draining_tells_everybody_admits_nobody_and_waits() -> None:
+def test_draining_warns_all_clients_admits_none_and_waits() -> None:
     async def run() -> None:
         sessions = Connections(10)
         guests = [Guest(), Guest(2.0)]
@@ -115,7 +115,7 @@ async def kept(store: MemoryStore, lease: int = 1, expires: float = NOW + RESUME
     assert await store.save_session(replace(SAVED, lease=lease), f"h{lease}", NOW, expires)
 
 
-async def test_a_newer_connection_here_is_told_to_the_older_at_once() -> None:
+async def test_a_newer_connection_here_is_announced_to_the_older_at_once() -> None:
     leases, old, new = Leases(MemoryStore(), RESUME_S), Holder(), Holder()
     with leases.hold_lease(SESSION, 1, old), leases.hold_lease(SESSION, 2, new):
         assert (old.told, new.told) == (["taken"], [])
@@ -147,7 +147,7 @@ async def test_sessions_are_kept_while_they_are_held() -> None:
     assert isinstance(await store.take_session("h1", "", "m", clock.now, exact=False), SavedSession)
 
 
-async def test_a_record_that_is_gone_is_told_once_and_one_not_yet_made_never() -> None:
+async def test_a_record_that_is_gone_is_reported_once_and_one_not_yet_made_never() -> None:
     store, holder = MemoryStore(), Holder()
     leases = Leases(store, RESUME_S, Clock())
     with leases.hold_lease(SESSION, 1, holder):
@@ -166,7 +166,7 @@ class Away(MemoryStore):
         raise StoreError("away")
 
 
-async def test_while_the_store_is_away_everybody_is_told() -> None:
+async def test_while_the_store_is_away_all_clients_are_warned() -> None:
     holder = Holder()
     leases = Leases(Away(), RESUME_S, Clock())
     with leases.hold_lease(SESSION, 1, holder):

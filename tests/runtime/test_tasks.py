@@ -54,7 +54,7 @@ def test_stubborn_work_is_waited_for_a_little_logged_and_counted_once(
     assert [vars(each)["task"] for each in caplog.records] == ["generation 7"]
 
 
-def test_work_that_fails_is_logged_and_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+def test_work_that_fails_is_logged_and_harms_no_other(caplog: pytest.LogCaptureFixture) -> None:
     async def broken() -> None:
         raise ZeroDivisionError
 

@@ -152,7 +152,7 @@ def test_a_tool_that_breaks_down_is_a_failed_call_and_no_dead_session(
     assert [each["tool"] for each in broke] == ["python"]
 
 
-def test_a_server_without_tools_says_what_nobody_runs() -> None:
+def test_a_server_without_tools_reports_what_it_does_not_run() -> None:
     told: list[tuple[str, str]] = []
     tools = NoTools(lambda kind, name: told.append((kind, name)))
     assert run_virtually(tools.resolve(Tools(builtin=SERVED.builtin))).server == ()
@@ -186,7 +186,7 @@ def test_a_client_that_leaves_takes_its_tools_with_it() -> None:
     assert (toolset.stopped, toolset.closed) == (1, 1)
 
 
-def test_nobody_waits_for_a_tool_that_will_not_stop() -> None:
+def test_a_tool_that_will_not_stop_is_not_waited_for() -> None:
     before = EngineTasks.uncancelled_total
 
     async def stubborn() -> ToolOutcome:
@@ -236,7 +236,7 @@ def test_what_is_said_after_an_update_waits_for_its_tools_and_what_is_said_befor
     assert ends[0] < 1.0 < 3.0 <= ends[1]
 
 
-def test_an_update_without_tools_asks_nobody() -> None:
+def test_an_update_without_tools_asks_no_server() -> None:
     toolset = Toolset(done, fault=ClientFault(1007, "No."))
 
     async def update(client: Client) -> None:

@@ -386,7 +386,7 @@ def test_what_was_recognized_is_not_kept() -> None:
     hosted(Slow(4), act)
 
 
-def test_turns_wait_for_a_recognizer_that_is_at_work_and_the_core_is_told_that_it_is() -> None:
+def test_turns_wait_for_a_recognizer_that_is_at_work_and_the_core_knows_it() -> None:
     seconds = 80
 
     async def act(host: Host) -> None:

@@ -89,7 +89,7 @@ def test_a_failing_model_gives_no_score_and_is_logged_once(
     assert [r.getMessage() for r in failures] == [FAILED]
 
 
-def test_a_model_that_works_again_is_told_and_may_fail_again(
+def test_a_model_that_works_again_is_reported_and_may_fail_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     outcomes = iter([broken, None, broken])

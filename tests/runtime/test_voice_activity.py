@@ -96,7 +96,7 @@ def test_the_end_of_the_stream_comes_after_its_last_score_and_its_sound_is_whole
     assert scores(events) == pytest.approx([0, 0], abs=1e-6)
 
 
-def test_a_long_message_is_told_in_pieces() -> None:
+def test_a_long_message_is_scored_in_pieces() -> None:
     events = heard(AudioChunk(bytes(2 * INPUT_RATE * 10)))
     arrived = [event.position for event in events if isinstance(event, AudioArrived)]
     assert arrived == [INPUT_RATE // 2 * n for n in range(1, 21)]

@@ -72,7 +72,9 @@ def test_groups_are_read_without_a_pip_that_knows_them(
     assert installs[0][3:] == ("pytest>=9", "ruff", "mypy")
 
 
-def test_an_old_python_is_told_so(environment: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_python_gets_a_sentence(
+    environment: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 9, 2, "final", 0))
     with pytest.raises(SystemExit, match=r"needs Python 3\.11 or newer, and this is 3\.9\.2"):
         environment.ready()

@@ -79,7 +79,7 @@ async def test_a_locked_file_is_an_outage_at_the_start_and_no_mistake(
     await store.aclose()
 
 
-async def test_a_disk_that_does_not_answer_holds_nobody_up(tmp_path: Path) -> None:
+async def test_a_disk_that_does_not_answer_delays_no_other(tmp_path: Path) -> None:
     path = tmp_path / "state.sqlite3"
     store = SqliteStore(path, timeout_s=0.1)
     await store.start()

@@ -68,7 +68,7 @@ async def test_a_session_goes_on_with_its_history(tmp_path: Path) -> None:
         assert three not in (one, two)
 
 
-async def test_without_asking_for_it_nobody_is_told_a_handle(tmp_path: Path) -> None:
+async def test_without_asking_for_it_no_handle_is_sent(tmp_path: Path) -> None:
     async with (
         serving(tmp_path) as server,
         connected(server) as client,
@@ -87,7 +87,7 @@ async def test_without_asking_for_it_nobody_is_told_a_handle(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("wrong", ["nonsense", "x" * 100_000, "🗝"])
-async def test_a_handle_that_nobody_was_given_is_refused(tmp_path: Path, wrong: str) -> None:
+async def test_a_handle_that_was_never_issued_is_refused(tmp_path: Path, wrong: str) -> None:
     async with serving(tmp_path) as server, connected(server) as client:
         await client.send(
             setup={"model": "models/gemini-2.5-flash", "sessionResumption": {"handle": wrong}}
@@ -125,7 +125,7 @@ async def test_only_whose_it_is_may_resume_it(tmp_path: Path) -> None:
             assert "setupComplete" in await begin(client, kept)
 
 
-async def test_the_newest_connection_wins_and_the_older_is_told(tmp_path: Path) -> None:
+async def test_the_newest_connection_wins_and_the_older_gets_the_reason(tmp_path: Path) -> None:
     async with serving(tmp_path) as server, connected(server) as old:
         await begin(old)
         kept = await handle(old)

@@ -169,7 +169,7 @@ def test_what_holds_passes(expected: str) -> None:
         ("expect turnComplete GENERATED_OTHER then turnComplete", "did not come"),
     ],
 )
-def test_what_does_not_hold_is_told(expected: str, problem: str) -> None:
+def test_what_does_not_hold_is_reported(expected: str, problem: str) -> None:
     with pytest.raises(Mismatch, match=problem):
         check_expectations(parse_script(expected).expectations, SAID)
 
@@ -198,11 +198,11 @@ def test_what_the_model_is_given_is_looked_at(known: str) -> None:
 
 
 @pytest.mark.parametrize("known", ['given "find y"', 'without "find x"', 'without {"results": []}'])
-def test_a_model_that_is_given_something_else_is_told(known: str) -> None:
+def test_a_model_that_is_given_something_else_is_reported(known: str) -> None:
     with pytest.raises(Mismatch, match="given"):
         play_on_core(parse_script(PLAYED % known))
 
 
-def test_a_model_that_is_never_asked_is_told() -> None:
+def test_a_model_that_is_never_asked_is_reported() -> None:
     with pytest.raises(Mismatch, match="never asked for 1"):
         play_on_core(parse_script(PLAYED % "" + 'model says "Again." over 0.2'))

@@ -36,7 +36,7 @@ async def sandbox() -> AsyncIterator[MontySandbox]:
 
 
 @pytest.mark.integration
-async def test_the_model_is_told_what_it_can_do(sandbox: MontySandbox) -> None:
+async def test_the_models_description_says_what_it_can_do(sandbox: MontySandbox) -> None:
     spec = CodeTool(sandbox).spec
     assert spec.kind is ToolKind.CODE
     assert spec.declaration.name == "code_execution"
@@ -46,7 +46,7 @@ async def test_the_model_is_told_what_it_can_do(sandbox: MontySandbox) -> None:
     assert spec.declaration.parameters["required"] == ["code"]
 
 
-async def test_every_module_that_the_model_is_told_of_is_there(sandbox: MontySandbox) -> None:
+async def test_every_module_that_the_description_names_is_there(sandbox: MontySandbox) -> None:
     listed = sandbox.abilities.partition("modules: ")[2].partition(".")[0].split(", ")
     assert len(listed) > 15
     result = await sandbox.run("\n".join(f"import {name}" for name in listed))
@@ -54,7 +54,7 @@ async def test_every_module_that_the_model_is_told_of_is_there(sandbox: MontySan
 
 
 @pytest.mark.integration
-async def test_the_model_reads_what_the_client_is_told(sandbox: MontySandbox) -> None:
+async def test_the_model_reads_what_the_client_gets(sandbox: MontySandbox) -> None:
     outcome = await CodeTool(sandbox).run({"code": "print(sum(range(11)))"}, ASKED)
     assert outcome.response == {"outcome": "OUTCOME_OK", "output": "55\n"}
     assert outcome.code == CodeResult("OUTCOME_OK", "55\n")

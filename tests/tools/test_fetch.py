@@ -119,7 +119,7 @@ async def test_a_redirect_to_nowhere_is_an_error(to: str) -> None:
     assert got.status is ERROR
 
 
-async def test_the_next_address_is_tried_where_nobody_answers_and_ipv6_is_one() -> None:
+async def test_the_next_address_is_tried_after_a_refusal_and_ipv6_is_one() -> None:
     names = Names(page_example=[["127.0.0.2", "::1", "127.0.0.1"]])
     async with site() as web:
         web.pages["/"] = answer("here")
@@ -280,7 +280,7 @@ async def test_headers_without_end_are_not_collected() -> None:
     assert got.problem == "The connection failed."
 
 
-async def test_a_page_that_nobody_wants_any_more_is_left() -> None:
+async def test_a_cancelled_page_is_left() -> None:
     async with site() as web:
         web.pages["/"] = b"HTTP/1.1 200 X\r\n"
         pages = fetcher(open_to(web.port, time_s=60.0), Names())

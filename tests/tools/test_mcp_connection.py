@@ -123,7 +123,7 @@ async def test_a_server_that_speaks_no_mcp_is_not_there(answer: Answer) -> None:
 
 
 @pytest.mark.integration
-async def test_a_silent_server_holds_up_nobody_who_leaves() -> None:
+async def test_a_silent_server_delays_no_client_that_leaves() -> None:
     async with serving(app(silent)) as origin, connection(origin, connect_s=30.0) as odd:
         opening = asyncio.create_task(odd.open())
         await until(lambda: odd.state is McpConnectionState.CONNECTING)
@@ -291,7 +291,7 @@ def test_giant_results_are_cut_with_a_note() -> None:
     assert len(failed.failed) < MAX_ERROR + 100
 
 
-def test_an_error_without_words_is_told_in_a_sentence() -> None:
+def test_an_error_without_words_becomes_a_sentence() -> None:
     failed = result_of(is_error=True)
     assert failed.response == {"error": "The tool failed and did not say why."}
 

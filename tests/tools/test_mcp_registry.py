@@ -206,7 +206,7 @@ async def test_a_slow_tool_is_given_up_after_its_time(caplog: pytest.LogCaptureF
         assert not (await run(tools["greet"], name="Ada")).failed
 
 
-async def test_two_servers_with_tools_of_the_same_name_are_told_apart() -> None:
+async def test_two_servers_with_tools_of_the_same_name_stay_distinct() -> None:
     async with (
         serving_mcp(kitchen()) as one,
         serving_mcp(kitchen()) as two,

@@ -113,7 +113,7 @@ async def test_what_is_kept_of_mcp_servers_names_those_of_the_operator_only() ->
     await hub.aclose()
 
 
-async def test_why_a_server_is_down_is_told_without_its_secrets(
+async def test_why_a_server_is_down_is_reported_without_its_secrets(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     url = f"http://127.0.0.1:{free_port()}/mcp?token={SECRET}"

@@ -50,7 +50,7 @@ def test_a_server_is_an_address_or_a_program(monkeypatch: pytest.MonkeyPatch) ->
     assert "secret" not in repr(settings)
 
 
-def test_every_fault_of_the_configuration_is_told_at_once() -> None:
+def test_every_fault_of_the_configuration_is_reported_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         read_settings(
             {

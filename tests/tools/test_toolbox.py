@@ -103,7 +103,7 @@ async def test_the_apis_kinds_become_functions_and_the_clients_own_stay() -> Non
     await web.aclose()
 
 
-async def test_what_is_not_turned_on_is_left_out_and_told() -> None:
+async def test_what_is_not_turned_on_is_left_out_and_reported() -> None:
     told: list[str] = []
     found = await session(told, search=Finder()).resolve(
         Tools(builtin=(SEARCH, CODE, BuiltinTool("googleMaps"), BuiltinTool("mcpServers")))
@@ -151,7 +151,7 @@ async def test_a_clients_function_keeps_its_name_and_ours_gives_way() -> None:
     assert (await run(tools, found, "google_search_3", query="x")).sources == (FOUND,)
 
 
-async def test_a_failure_is_an_outcome_that_the_model_is_told() -> None:
+async def test_a_failure_is_an_outcome_that_the_model_gets() -> None:
     ledger = Ledger()
     tools = session(search=Finder(), listener=ledger, deadline_s=0.05)
     found = await tools.resolve(Tools(builtin=(SEARCH,)))
@@ -210,7 +210,7 @@ async def test_an_address_of_the_models_own_is_not_read_however_often_it_is_name
 
 
 @pytest.mark.integration
-async def test_the_operators_mcp_tools_are_offered_to_everybody() -> None:
+async def test_the_operators_mcp_tools_are_offered_to_all_sessions() -> None:
     server = MCPServer("kitchen")
 
     @server.tool()

@@ -157,7 +157,7 @@ async def test_what_was_not_given_is_not_even_resolved(workers: WorkerPool) -> N
 
 
 @pytest.mark.parametrize("args", [{}, {"urls": []}, {"urls": [1]}, {"urls": {"a": "b"}}])
-async def test_a_call_without_addresses_is_told_so(
+async def test_a_call_without_addresses_gets_an_error(
     args: dict[str, Any], workers: WorkerPool
 ) -> None:
     opened = open_to(80)
@@ -188,7 +188,7 @@ async def test_a_full_lane_costs_the_page_and_not_the_turn(web: Site, jobs: int)
     assert "error" in outcome.response["pages"][0]
 
 
-def test_what_the_model_is_told_of_it_fits_the_settings() -> None:
+def test_what_the_model_gets_of_it_fits_the_settings() -> None:
     spec = create_tool({"max_urls": 3}).spec
     assert spec.kind is ToolKind.URL
     assert spec.declaration.name == "url_context"
