@@ -9,6 +9,7 @@ from vivavoce.evaluation.measures import (
     TimedTurn,
     cut_off_rate,
     fewest_cut_offs,
+    frontier,
     judge_ends,
     latency_score,
     least_delay,
@@ -95,6 +96,20 @@ def test_a_score_that_comes_after_a_pause_cuts_nothing_off() -> None:
     best = fewest_cut_offs(sweep_policies(late, lag_s=0.1), 0.6)
     assert best is not None
     assert (best.delay_s, best.cut_offs) == (0.6, 0.0)
+
+
+def test_a_later_score_replaces_an_earlier_one() -> None:
+    silence = ScoredSilence(True, 9.0, ((0.2, 0.6), (0.4, 0.2)))
+    assert silence.acts_at(0.5, action_s=0.3, timeout_s=1.0) == 0.3
+    assert silence.acts_at(0.5, action_s=0.4, timeout_s=1.0) == 1.0
+    assert silence.acts_at(0.1, action_s=0.5, timeout_s=1.0) == 0.5
+    assert silence.acts_at(0.1, action_s=0.2, timeout_s=0.1) == 0.1
+
+
+def test_the_frontier_has_no_point_that_another_one_beats() -> None:
+    points = [OperatingPoint("a", 0.3, 0.4), OperatingPoint("b", 0.2, 0.5),
+              OperatingPoint("c", 0.4, 0.4), OperatingPoint("d", 0.5, 0.1)]  # fmt: skip
+    assert [point.policy for point in frontier(points)] == ["b", "a", "d"]
 
 
 @pytest.mark.parametrize(

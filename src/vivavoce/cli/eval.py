@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,10 +25,11 @@ from vivavoce.client.messages import DEFAULT_MODEL
 from vivavoce.client.session import ServerEndpoint
 from vivavoce.config.loading import load_config
 from vivavoce.config.settings import Config, ProfileTable, split_words
-from vivavoce.engines.ports import Synthesizer, VoiceDetector
+from vivavoce.engines.ports import Recognizer, Synthesizer, TurnModel, VoiceDetector
 from vivavoce.engines.registry import EngineBuilder, parse_choice
 from vivavoce.errors import ConfigError
 from vivavoce.evaluation.labelled_speech import versions
+from vivavoce.evaluation.pause_scoring import PauseScorer
 from vivavoce.evaluation.results import EvaluationReport, ReportRow
 from vivavoce.evaluation.tiers import DETECTION_TIERS, LIVE_TIERS, TIERS, Evaluation
 from vivavoce.server import Server, weights_in_use
@@ -136,9 +137,7 @@ async def run_evaluation(
         evaluation = Evaluation(chosen.clip_count, chosen.together, console.print)
         await evaluation.make_clips(synthesizer, chosen.recordings)
         if any(tier in DETECTION_TIERS for tier in chosen.tiers) and chosen.endpoint is None:
-            detector: VoiceDetector = await builder.build("detector", profile.detector)
-            await asyncio.to_thread(evaluation.detect_turns, chosen.tiers, detector)
-            await detector.aclose()
+            await _detect_turns(evaluation, chosen.tiers, settings, profile, builder)
         if any(tier in LIVE_TIERS for tier in chosen.tiers):
             await _speak_to_server(evaluation, chosen, settings, profile)
         if chosen.endpoint is not None and "curve" in chosen.tiers:
@@ -148,6 +147,29 @@ async def run_evaluation(
         return evaluation.report
     finally:
         await synthesizer.aclose()
+
+
+async def _detect_turns(
+    evaluation: Evaluation,
+    tiers: Sequence[str],
+    settings: Config,
+    profile: ProfileTable,
+    builder: EngineBuilder,
+) -> None:
+    """Run the tiers of turn detection with a profile's detector and, if it has one, turn model."""
+    async with AsyncExitStack() as exits:
+        detector: VoiceDetector = await builder.build("detector", profile.detector)
+        exits.push_async_callback(detector.aclose)
+        scorer = None
+        if profile.turn_model and settings.session.turn_model:
+            turn_model: TurnModel = await builder.build("turn_model", profile.turn_model)
+            exits.push_async_callback(turn_model.aclose)
+            recognizer: Recognizer = await builder.build("recognizer", profile.recognizer)
+            exits.push_async_callback(recognizer.aclose)
+            scorer = PauseScorer(
+                turn_model, recognizer, settings.session.settings(early_turn_complete=False)
+            )
+        await evaluation.detect_turns(tiers, detector, scorer)
 
 
 async def _speak_to_server(
@@ -177,9 +199,7 @@ async def _own_server(
 ) -> AsyncIterator[ServerEndpoint]:
     """Serve on a free port: the profile in force, and one that repeats the user's words."""
     responder = {"use": "cascade", "model": {"use": "echo"}, "voice": _own_voice(profile)}
-    repeating = ProfileTable(
-        detector=profile.detector, recognizer=profile.recognizer, responder=responder
-    )
+    repeating = profile.model_copy(update={"responder": responder})
     models = {**(settings.models if needs_answers else {}), REPEATING_PROFILE: REPEATING_PROFILE}
     tls = settings.server.tls.model_copy(update={"enabled": False})
     listening = settings.server.model_copy(update={"host": "127.0.0.1", "port": 0, "tls": tls})

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from statistics import fmean
 
 from vivavoce.evaluation.clips import LabelledClip
@@ -121,9 +122,18 @@ def least_delay(points: Iterable[OperatingPoint], cut_offs: float) -> OperatingP
     return min(allowed, key=lambda point: (point.delay_s, point.cut_offs), default=None)
 
 
+def frontier(points: Iterable[OperatingPoint]) -> list[OperatingPoint]:
+    """Return the points that no other one beats in both delay and cut-offs, by delay."""
+    best: list[OperatingPoint] = []
+    for point in sorted(points, key=lambda each: (each.delay_s, each.cut_offs)):
+        if not best or point.cut_offs < best[-1].cut_offs:
+            best.append(point)
+    return best
+
+
 @dataclass(frozen=True, slots=True)
 class ScoredSilence:
-    """One silence with the model's scores: (seconds since the last word, probability of the end).
+    """One silence with the model's scores: (seconds since it began, probability of the end).
 
     `duration_s` is how long the silence lasts; that of an end is unlimited.
     """
@@ -132,9 +142,15 @@ class ScoredSilence:
     duration_s: float
     scores: tuple[tuple[float, float], ...]
 
-    def fires_at(self, threshold: float) -> float | None:
-        """Return when the first score above the threshold came."""
-        return next((time_s for time_s, score in self.scores if score > threshold), None)
+    def acts_at(self, threshold: float, action_s: float, timeout_s: float) -> float:
+        """Return when a policy ends the turn: when the latest score is above the threshold, but
+        not before `action_s` of silence, and in any case at `timeout_s`."""
+        for place, (time_s, score) in enumerate(self.scores):
+            until_s = self.scores[place + 1][0] if place + 1 < len(self.scores) else inf
+            at_s = max(time_s, action_s)
+            if score > threshold and at_s < until_s:
+                return min(at_s, timeout_s)
+        return timeout_s
 
 
 THRESHOLDS = tuple(step / 50 for step in range(50))
@@ -152,23 +168,14 @@ def sweep_policies(silences: Sequence[ScoredSilence], lag_s: float) -> list[Oper
         return []
     points = []
     for threshold in THRESHOLDS:
-        end_fires = [each.fires_at(threshold) for each in ends]
-        pause_fires = [(each.duration_s, each.fires_at(threshold)) for each in pauses]
         for action_s in ACTION_DELAYS_S:
             for timeout_s in TIMEOUTS_S:
-                limit_s = timeout_s + lag_s
-                delays = [_acts_at(fire_s, action_s + lag_s, limit_s) for fire_s in end_fires]
-                cut = [
-                    duration_s > _acts_at(fire_s, action_s + lag_s, limit_s)
-                    for duration_s, fire_s in pause_fires
-                ]
+                limits = (threshold, action_s + lag_s, timeout_s + lag_s)
+                delays = [each.acts_at(*limits) for each in ends]
+                cut = [each.duration_s > each.acts_at(*limits) for each in pauses]
                 policy = f"score > {threshold:g}, {action_s:g} to {timeout_s:g} s"
                 points.append(OperatingPoint(policy, fmean(delays), sum(cut) / len(cut)))
     return points
-
-
-def _acts_at(fire_s: float | None, action_s: float, timeout_s: float) -> float:
-    return timeout_s if fire_s is None else min(timeout_s, max(action_s, fire_s))
 
 
 # --- overlaps ----------------------------------------------------------------------------

@@ -146,7 +146,7 @@ def _by_kind(outcomes: Sequence[DetectedTurn]) -> str:
     return ", ".join(f"{kind} {as_share(rate)}" for kind, rate in rates.items())
 
 
-_BUDGETS: tuple[tuple[str, float, bool], ...] = (
+_LIMITS: tuple[tuple[str, float, bool], ...] = (
     ("curve-300", 0.3, True),
     ("curve-600", 0.6, True),
     ("curve-5", 0.05, False),
@@ -155,25 +155,31 @@ _BUDGETS: tuple[tuple[str, float, bool], ...] = (
 
 
 def curve_rows(
-    silence: Sequence[OperatingPoint], model: Sequence[OperatingPoint], label: str, count: int
+    silence: Sequence[OperatingPoint],
+    model: Sequence[OperatingPoint],
+    label: str,
+    count: int,
+    heard: bool = False,
 ) -> Iterator[ReportRow]:
-    """Yield the best policies under four limits, by silence alone and with the turn model."""
-    for measure, limit, by_delay in _BUDGETS:
+    """Yield the best policies under four limits, by silence alone and with the turn model.
+
+    `heard`: the points contain the detector's lag and computing, so nothing published is alike.
+    """
+    for measure, limit, by_delay in _LIMITS:
         find: Callable[[Iterable[OperatingPoint], float], OperatingPoint | None]
         find = fewest_cut_offs if by_delay else least_delay
         alone = find(silence, limit)
         limited = f"a mean delay of {limit:g} s" if by_delay else f"{limit:.0%} of false cut-offs"
-        wanted = "false cut-offs" if by_delay else "mean delay"
-        name = f"{wanted} at {limited}, {label}"
-        yield _curve_row(name, "silence only", alone, by_delay, count, measure, None)
+        name = f"{'false cut-offs' if by_delay else 'mean delay'} at {limited}, {label}"
+        beside = "" if heard else measure
+        yield _curve_row(f"{name}: silence only", alone, by_delay, count, beside, None)
         if model:
             found = find(model, limit)
-            yield _curve_row(name, "turn model", found, by_delay, count, measure, alone)
+            yield _curve_row(f"{name}: turn model", found, by_delay, count, beside, alone)
 
 
 def _curve_row(
     name: str,
-    policy: str,
     point: OperatingPoint | None,
     by_delay: bool,
     count: int,
@@ -185,9 +191,8 @@ def _curve_row(
     if point is not None and beside is not None and (base := _side(beside, by_delay)):
         shown += f", ratio {_side(point, by_delay) / base:.2f}"
     note = "no policy reaches it" if point is None else point.policy
-    return ReportRow(
-        "curve", f"{name}: {policy}", value, shown, count, Comparability.RATIO, note, measure
-    )
+    comparable = Comparability.RATIO if measure else Comparability.OURS
+    return ReportRow("curve", name, value, shown, count, comparable, note, measure)
 
 
 def _side(point: OperatingPoint, by_delay: bool) -> float:

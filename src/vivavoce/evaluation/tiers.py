@@ -21,8 +21,15 @@ from vivavoce.evaluation.live_turns import (
     speak_turn,
     talk_to,
 )
-from vivavoce.evaluation.measures import OverlapOutcome
+from vivavoce.evaluation.measures import (
+    DetectedTurn,
+    OperatingPoint,
+    OverlapOutcome,
+    frontier,
+    sweep_policies,
+)
 from vivavoce.evaluation.overlap_sounds import make_overlap
+from vivavoce.evaluation.pause_scoring import PauseScorer
 from vivavoce.evaluation.results import (
     EvaluationReport,
     curve_rows,
@@ -34,7 +41,13 @@ from vivavoce.evaluation.results import (
     spoken_turn_rows,
     turn_end_rows,
 )
-from vivavoce.evaluation.turn_ends import ScoredClip, outcomes, score_clip, silence_curve
+from vivavoce.evaluation.turn_ends import (
+    ScoredClip,
+    detection_lag_s,
+    outcomes,
+    score_clip,
+    silence_curve,
+)
 
 TIERS = ("turn-end", "pauses", "curve", "backchannels", "interruptions", "dialogues")
 DETECTION_TIERS = ("turn-end", "pauses", "curve")
@@ -87,32 +100,58 @@ class Evaluation:
 
     # --- in this process -----------------------------------------------------------------
 
-    def detect_turns(self, tiers: Sequence[str], detector: VoiceDetector) -> None:
-        """Run the tiers of turn detection. Blocks."""
+    async def detect_turns(
+        self, tiers: Sequence[str], detector: VoiceDetector, scorer: PauseScorer | None = None
+    ) -> None:
+        """Run the tiers of turn detection: by silence alone, and with a turn model's scores."""
         self.say("Finding the ends of turns …")
-        written = [score_clip(clip, detector) for clip in self._sets.written]
-        human = [score_clip(clip, detector) for clip in self._sets.human]
-        found, found_human = outcomes(written), outcomes(human)
-        self.report.details["turn detection"] = [*found, *found_human]
-        if "turn-end" in tiers:
-            self.report.rows += turn_end_rows(found, "synthetic")
-            if human:
-                self.report.rows += turn_end_rows(found_human, "human")
-        if "pauses" in tiers:
-            self.report.rows += pause_rows(found, "synthetic")
-            self.report.rows += pause_rows(found_human, "human, read aloud")
+        await self._detect(tiers, detector, scorer, "synthetic", self._sets.written)
+        await self._detect(tiers, detector, scorer, "human, read aloud", self._sets.human)
         if "curve" in tiers:
-            drawn = [score_clip(clip, detector) for clip in self._sets.drawn]
-            self._draw_curve(drawn, "synthetic")
-            if human:
-                self._draw_curve(human, "human, read aloud")
+            self.say("Trying policies …")
+            await self._draw_curve(detector, scorer, "synthetic", self._sets.drawn)
+            await self._draw_curve(detector, scorer, "human, read aloud", self._sets.human)
 
-    def _draw_curve(self, clips: Sequence[ScoredClip], label: str) -> None:
-        silence = silence_curve(clips)
-        count = sum(len(each.clip.pauses) for each in clips)
-        self.report.rows.append(default_row(outcomes(clips), label))
-        self.report.rows += curve_rows(silence, [], label, count)
-        self.report.details[f"curve, silence only, {label}"] = list(silence)
+    async def _detect(
+        self,
+        tiers: Sequence[str],
+        detector: VoiceDetector,
+        scorer: PauseScorer | None,
+        label: str,
+        clips: Sequence[LabelledClip],
+    ) -> None:
+        for policy, found in await _detected(await _scored(clips, detector), scorer):
+            if "turn-end" in tiers and found:
+                self.report.rows += turn_end_rows(found, f"{label}: {policy}")
+            if "pauses" in tiers:
+                self.report.rows += pause_rows(found, f"{label}: {policy}")
+            self.report.details[f"turn detection, {label}: {policy}"] = list(found)
+
+    async def _draw_curve(
+        self,
+        detector: VoiceDetector,
+        scorer: PauseScorer | None,
+        label: str,
+        clips: Sequence[LabelledClip],
+    ) -> None:
+        scored = await _scored(clips, detector)
+        lag_s, count = detection_lag_s(scored), sum(len(clip.pauses) for clip in clips)
+        if not count:
+            return
+        for policy, found in await _detected(scored, scorer):
+            self.report.rows.append(default_row(found, f"{label}: {policy}"))
+        for heard in (False, True):
+            silence = silence_curve(scored, 0.0 if heard else lag_s)
+            model: list[OperatingPoint] = []
+            if scorer is not None:
+                silences = [
+                    each for clip in scored for each in await scorer.score_silences(clip, heard)
+                ]
+                model = sweep_policies(silences, lag_s if heard else 0.0)
+            counted = f"{label}, {'as heard' if heard else 'as eot-bench counts'}"
+            self.report.rows += curve_rows(silence, model, counted, count, heard)
+            self.report.details[f"curve, {counted}: silence only"] = list(silence)
+            self.report.details[f"curve, {counted}: turn model"] = list(frontier(model))
 
     # --- spoken to a server --------------------------------------------------------------
 
@@ -187,3 +226,17 @@ class Evaluation:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(limited(item)) for item in items]
         return [task.result() for task in tasks]
+
+
+async def _scored(clips: Sequence[LabelledClip], detector: VoiceDetector) -> list[ScoredClip]:
+    return [await asyncio.to_thread(score_clip, clip, detector) for clip in clips]
+
+
+async def _detected(
+    clips: Sequence[ScoredClip], scorer: PauseScorer | None
+) -> list[tuple[str, list[DetectedTurn]]]:
+    """Return what silence alone makes of clips, and what the turn model does."""
+    found = [("silence only", outcomes(clips))]
+    if scorer is not None:
+        found.append(("turn model", [await scorer.detect_turn(clip) for clip in clips]))
+    return found

@@ -25,7 +25,7 @@ from vivavoce.evaluation.measures import (
     mean_delay_s,
 )
 
-SETTINGS = SessionSettings()
+SILENCE_ONLY = SessionSettings(turn_model=False)
 """Defaults of the core: silence alone ends a turn."""
 
 LONGEST_WINDOW_S = 3.5
@@ -42,12 +42,12 @@ class ScoredClip:
     def found_ends_s(self, silence_ms: int | None = None) -> list[float]:
         """Return when turn detection ends the turn, by `silence_ms` or the default silence."""
         detection = ActivityDetection(silence_duration_ms=silence_ms)
-        tracker = ActivityTracker(vad_params(detection, SETTINGS))
+        tracker = ActivityTracker(vad_params(detection, SILENCE_ONLY))
         return [seconds(e.position) for e in self._events(tracker) if e.kind is SpeechEdge.END]
 
     def silences_seen_s(self) -> list[float]:
         """Return when the detector sees silences begin."""
-        parameters = vad_params(ActivityDetection(), SETTINGS)
+        parameters = vad_params(ActivityDetection(), SILENCE_ONLY)
         tracker = ActivityTracker(replace(parameters, pause=1, silence=samples(1e6)))
         return [seconds(e.edge) for e in self._events(tracker) if e.kind is SpeechEdge.PAUSE]
 
@@ -72,8 +72,11 @@ def outcomes(clips: Iterable[ScoredClip], silence_ms: int | None = None) -> list
     return [judge_ends(each.clip, each.found_ends_s(silence_ms)) for each in clips]
 
 
-def silence_curve(clips: Sequence[ScoredClip]) -> list[OperatingPoint]:
-    """Return a point for each silence window, from one frame to 3.5 s, frame by frame."""
+def silence_curve(clips: Sequence[ScoredClip], lag_s: float = 0.0) -> list[OperatingPoint]:
+    """Return a point for each silence window, from one frame to 3.5 s, frame by frame.
+
+    `lag_s` is left out of the delays.
+    """
     if not clips:
         return []
     frame_ms = 1000 * clips[0].frame_samples / INPUT_RATE
@@ -83,7 +86,7 @@ def silence_curve(clips: Sequence[ScoredClip]) -> list[OperatingPoint]:
         found = outcomes(clips, window_ms)
         delay_s, cut_offs = mean_delay_s(found, LONGEST_WINDOW_S), cut_off_rate(found)
         if delay_s is not None and cut_offs is not None:
-            points.append(OperatingPoint(f"silence of {window_ms} ms", delay_s, cut_offs))
+            points.append(OperatingPoint(f"silence of {window_ms} ms", delay_s - lag_s, cut_offs))
     return points
 
 
