@@ -23,6 +23,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import psutil
+import uvloop
 import websockets
 
 LIVE = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent"
@@ -47,7 +48,7 @@ def ours(pipe: Pipe) -> None:
             await asyncio.to_thread(pipe.recv)
             await server.stop()
 
-    asyncio.run(serve())
+    uvloop.run(serve())
 
 
 def floor(pipe: Pipe) -> None:
@@ -76,7 +77,7 @@ def floor(pipe: Pipe) -> None:
         server.should_exit = True
         await running
 
-    asyncio.run(serve())
+    uvloop.run(serve())
 
 
 class Process:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 
-from vivavoce.core.events import ClientGone, TextReceived
+from vivavoce.core.events import AudioArrived, ClientGone, Event, TextReceived
 from vivavoce.runtime.event_queue import HIGH_WATER_EVENTS, EventQueue
 from vivavoce.testing.virtual_loop import run_virtually
 
@@ -64,3 +65,28 @@ def test_who_waits_for_room_goes_on_when_an_event_was_taken() -> None:
         await waiting
 
     run_virtually(run())
+
+
+def test_frequent_events_are_handled_at_once_unless_others_wait() -> None:
+    handled: list[Event] = []
+    queue = EventQueue(handled.append)
+    queue.put_frequent(AudioArrived(1))
+    queue.put_event(TextReceived("first"))
+    queue.put_frequent(AudioArrived(2))
+    assert handled == [AudioArrived(1)]
+    assert [queue.take_event(), queue.take_event()] == [TextReceived("first"), AudioArrived(2)]
+
+
+def test_a_wait_says_when_it_ends_by_itself() -> None:
+    async def run() -> list[float]:
+        queue = EventQueue()
+        ends = [queue.wakes_at]
+        for deadline in (5.0, None):
+            waiting = asyncio.ensure_future(queue.wait_for_event(deadline))
+            await asyncio.sleep(0)
+            ends.append(queue.wakes_at)
+            queue.wake()
+            await waiting
+        return [*ends, queue.wakes_at]
+
+    assert run_virtually(run()) == [-inf, 5.0, inf, -inf]

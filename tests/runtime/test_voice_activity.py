@@ -45,7 +45,7 @@ def heard(*said: ClientInput, detects: bool = True, inline_share: float = 1e9) -
     async def run() -> list[Event]:
         buffer, queue = AudioBuffer(), EventQueue()
         scorer = VoiceScorer(EnergyDetector(), inline_share=inline_share)
-        detection = VoiceActivityDetection(scorer, buffer, queue.put_event) if detects else None
+        detection = VoiceActivityDetection(scorer, buffer, queue) if detects else None
         transcripts = Transcripts(
             TonesRecognizer(), RecognitionOptions(), buffer, EngineTasks(), queue.put_event
         )
@@ -66,6 +66,10 @@ def heard(*said: ClientInput, detects: bool = True, inline_share: float = 1e9) -
         return events
 
     return run_virtually(run())
+
+
+def drain(queue: EventQueue) -> list[Event]:
+    return list(iter(queue.take_event, None))
 
 
 def scores(events: list[Event]) -> list[float]:
@@ -170,14 +174,17 @@ async def test_a_frame_that_a_detector_fails_at_counts_as_silence(
     fault: str, inline_share: float
 ) -> None:
     loud = say("hello", INPUT_RATE)[: 2 * FRAME]
-    buffer, events = AudioBuffer(), list[Event]()
+    buffer, events = AudioBuffer(), EventQueue()
     scorer = VoiceScorer(Faulty(FAULTS[fault]), inline_share=inline_share)
-    detection = VoiceActivityDetection(scorer, buffer, events.append)
+    detection = VoiceActivityDetection(scorer, buffer, events)
     for frame in (loud, b"!" * 2 * FRAME, loud):
         buffer.add_chunk(AudioChunk(frame))
-    await detection.score_arrived()
+    if detection.takes_inline:
+        assert detection.score_now()
+    else:
+        await detection.score_arrived()
     scorer.close()
-    first, missed, last = scores(events)
+    first, missed, last = scores(drain(events))
     assert (first, missed) == (last, 0.0)
     assert first > 0.5
 
@@ -194,12 +201,12 @@ async def test_what_one_client_sends_fails_no_other_of_the_same_call() -> None:
 
 
 async def test_a_detector_that_never_scores_ends_the_session() -> None:
-    buffer, events = AudioBuffer(), list[Event]()
+    buffer, events = AudioBuffer(), EventQueue()
     scorer = VoiceScorer(Faulty(FAULTS["raises"]), inline_share=1e9)
-    detection = VoiceActivityDetection(scorer, buffer, events.append)
+    detection = VoiceActivityDetection(scorer, buffer, events)
     buffer.add_chunk(AudioChunk(b"!" * 2 * int(MAX_BACKLOG_S * INPUT_RATE)))
     await detection.score_arrived()
-    assert not any(scores(events))
+    assert not any(scores(drain(events)))
     buffer.add_chunk(AudioChunk(b"!" * 2 * FRAME))
     with pytest.raises(EngineError, match="ZeroDivisionError"):
         await detection.score_arrived()
@@ -234,12 +241,12 @@ def test_a_detector_that_falls_behind_is_not_a_microphone_that_fell_silent() -> 
                 await asyncio.sleep(frame_s)
                 return 0.9, None
 
-        buffer, events = AudioBuffer(), list[Event]()
-        detection = VoiceActivityDetection(Slow(EnergyDetector()), buffer, events.append)
+        buffer, events = AudioBuffer(), EventQueue()
+        detection = VoiceActivityDetection(Slow(EnergyDetector()), buffer, events)
         buffer.add_chunk(AudioChunk(bytes(2 * 4 * FRAME)))
         await detection.score_arrived()
         await asyncio.sleep(10)
-        return [event for event in events if isinstance(event, ReadingPaused)]
+        return [event for event in drain(events) if isinstance(event, ReadingPaused)]
 
     assert run_virtually(run(1.0)) == [ReadingPaused(True), ReadingPaused(False)]
     assert run_virtually(run(0.01)) == []

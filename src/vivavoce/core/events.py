@@ -92,11 +92,15 @@ class ContextUpdated:
 
 @dataclass(frozen=True, slots=True)
 class VoiceScored:
-    """Speech probabilities of consecutive detector frames, the last of which ends at `position`."""
+    """Speech probabilities of consecutive detector frames, the last of which ends at `position`.
+
+    `arrived` is the end of the audio that has arrived, if that was not an `AudioArrived` before.
+    """
 
     position: Position
     scores: tuple[float, ...]
     frame_samples: int = 512
+    arrived: Position = 0
 
 
 @dataclass(frozen=True, slots=True)

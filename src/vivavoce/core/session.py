@@ -184,7 +184,11 @@ class LiveSession:
         self.trace.record(now, event)
         step = Step(now)
         self._route(event, step)
-        if not isinstance(event, AudioArrived):  # audio has no effect until it is scored
+        if isinstance(event, AudioArrived):
+            return step.effects  # audio has no effect until it is scored
+        if isinstance(event, VoiceScored) and not step.effects and self.idle:
+            self._save_if_due(step)  # silence: no rule can apply
+        else:
             self._apply_rules(step)
         return step.effects
 
@@ -214,13 +218,15 @@ class LiveSession:
         """Return the time at which `handle_deadline` is due; `None` if it never is."""
         if self.closed:
             return None
-        deadlines = [self._lifecycle.deadline(self.idle), self.conversation.model.deadline()]
-        deadlines.append(self.conversation.ledger.deadline())
-        deadlines += [
-            self._timers.transcript_at(turn.ended_at)
-            for turn in self.conversation.user.awaiting_transcript()
+        conversation = self.conversation
+        deadlines = [
+            self._lifecycle.deadline(self.idle),
+            conversation.model.deadline(),
+            conversation.ledger.deadline(),
+            self._stall_at(),
         ]
-        deadlines.append(self._stall_at())
+        for turn in conversation.user.awaiting_transcript():
+            deadlines.append(self._timers.transcript_at(turn.ended_at))
         return min((at for at in deadlines if at is not None), default=None)
 
     # --- routing --------------------------------------------------------------------------
@@ -312,7 +318,7 @@ class LiveSession:
     def _handle_scores(self, event: VoiceScored, step: Step) -> None:
         if self._manual:
             return
-        self._position = max(self._position, event.position)
+        self._position = max(self._position, event.position, event.arrived)
         self._timers.note_audio(step.now)
         self._handle_speech(self._tracker.add_scores(event), step)
         self.vad_processed_until = max(self.vad_processed_until, event.position)
@@ -371,7 +377,11 @@ class LiveSession:
     def _act_when_idle(self, step: Step) -> None:
         """Let an idle engine read ahead, and save a checkpoint if one is due."""
         self.conversation.act_when_idle(step)
-        if self.idle and self._lifecycle.is_save_due(self.conversation.state, step.now):
+        if self.idle:
+            self._save_if_due(step)
+
+    def _save_if_due(self, step: Step) -> None:
+        if self._lifecycle.is_save_due(self.conversation.state, step.now):
             self._lifecycle.save_checkpoint(
                 self.conversation.state, self.take_checkpoint(step.now), step
             )

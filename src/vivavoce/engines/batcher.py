@@ -84,18 +84,39 @@ class Batcher(Generic[Q, R]):
         """Number of requests that are in no call yet."""
         return len(self._waiting)
 
+    @property
+    def takes_inline(self) -> bool:
+        """Return whether `run_inline` may be called now: the budget lasts, and no call is made."""
+        return self._call is None and self._within_budget()
+
     async def submit(self, request: Q) -> R:
         """Return the result for one request.
 
         Raises `EngineError` for whatever `score` raises, and when it gives no result in time.
         """
-        if self._call is None and self._within_budget():
-            return self._inline(request)
+        if self.takes_inline:
+            return self.run_inline(request)
         future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((request, future))
         if self._call is None:
             self._call = asyncio.get_running_loop().create_task(self._work())
         return await future
+
+    def run_inline(self, request: Q) -> R:
+        """Return the result for one request by a call in this thread, charged to the budget.
+
+        Raises `EngineError` for whatever `score` raises.
+        """
+        began = self._clock()
+        try:
+            (result,) = self._results([request])
+        finally:
+            self._credit -= self._clock() - began
+        if isinstance(result, EngineError):
+            raise result
+        self.calls += 1
+        self.scored += 1
+        return result
 
     def close(self) -> None:
         """Cancel all requests, and accept no more."""
@@ -115,18 +136,6 @@ class Batcher(Generic[Q, R]):
         self._credit = min(INLINE_BURST_S, self._credit + earned)
         self._credited = now
         return self._credit > 0
-
-    def _inline(self, request: Q) -> R:
-        began = self._clock()
-        try:
-            (result,) = self._results([request])
-        finally:
-            self._credit -= self._clock() - began
-        if isinstance(result, EngineError):
-            raise result
-        self.calls += 1
-        self.scored += 1
-        return result
 
     async def _work(self) -> None:
         """Serve until no request waits. Owned by the batcher; it ends by itself or by `close`."""

@@ -81,6 +81,28 @@ class InputReceiver:
             case _:
                 self._events.put_event(incoming)
 
+    def handle_audio_now(self, chunk: AudioChunk) -> bool:
+        """Handle audio in this step and return True, unless anything has to wait for something.
+
+        That is what a microphone's audio costs: one wake-up from the socket to the scores.
+        """
+        detection, audio = self._detection, self._audio
+        length_s = pcm_seconds(chunk.data, max(MIN_RATE_HZ, chunk.rate))
+        waits = (
+            length_s > MAX_SCORED_S
+            or (detection is not None and not detection.takes_inline)
+            or self._transcripts.far_behind
+            or not self._rates.admit_audio(length_s)
+        )
+        if waits:
+            return False
+        before = audio.position
+        if (position := audio.add_chunk(chunk)) != before:
+            self._reporter.record_arrival(position, asyncio.get_running_loop().time())
+            if detection is None or not detection.score_now():
+                self._events.put_frequent(AudioArrived(position))
+        return True
+
     def forget_audio(self, before: Position) -> None:
         """Drop audio before a position, except what a detector or recognizer still needs."""
         needed = self._transcripts.needed_from()
@@ -124,7 +146,7 @@ class InputReceiver:
 
     async def _arrived(self, position: Position) -> None:
         self._reporter.record_arrival(position, asyncio.get_running_loop().time())
-        self._events.put_event(AudioArrived(position))
+        self._events.put_frequent(AudioArrived(position))
         if self._detection is not None:
             await self._detection.score_arrived()
         await self._transcripts.wait_for_recognizer()
@@ -146,35 +168,57 @@ class InputReceiver:
 
 
 class FrameReader:
-    """Reader of a client's frames: receives and decodes them, at the rate that `rates` allow."""
+    """Reader of a client's frames: receives and decodes them, at the rate that `rates` allow.
+
+    `handle_audio_now` handles a piece of audio without waiting, or returns False.
+    """
 
     def __init__(
-        self, transport: Transport, dialect: Dialect, metering: UsageMetering, rates: RateLimiter
+        self,
+        transport: Transport,
+        dialect: Dialect,
+        metering: UsageMetering,
+        rates: RateLimiter,
+        handle_audio_now: Callable[[AudioChunk], bool],
     ) -> None:
         self._transport = transport
         self._dialect = dialect
         self._metering = metering
         self._rates = rates
+        self._handle_audio_now = handle_audio_now
 
     async def read_frame(self) -> tuple[Sequence[ClientInput], bool]:
-        """Return the inputs of the next frame, and whether all of them are audio.
+        """Return the inputs left of the next frame, and whether all of it is audio.
 
-        Raises `Disconnected`, and `ClientFault` for what cannot be read or comes too fast.
+        Audio that does not have to wait has been handled then, and none is left. Raises
+        `Disconnected`, and `ClientFault` for what cannot be read or comes too fast.
         """
         frame = await self._transport.receive()
         self._metering.count_message()
-        inputs = await self._decode(frame)
+        if self._dialect.is_light(frame):
+            with self._rates.loop.working():
+                inputs = self._dialect.decode(frame)
+                if self._handled(inputs):
+                    return (), True
+        else:
+            inputs = await self._decode_in_thread(frame)
         audio_only = bool(inputs) and all(isinstance(each, AudioChunk) for each in inputs)
         await self._rates.wait_for_message(audio_only)
         await self._rates.loop.repay()
         await self._rates.loop.yield_to_loop()
         return inputs, audio_only
 
-    async def _decode(self, frame: bytes | str) -> Sequence[ClientInput]:
-        """Decode a frame, in a thread where that may take long."""
-        if self._dialect.is_light(frame):
-            with self._rates.loop.working():
-                return self._dialect.decode(frame)
+    def _handled(self, inputs: Sequence[ClientInput]) -> bool:
+        """Handle a lone piece of audio, if it does not have to wait."""
+        if len(inputs) != 1:
+            return False
+        [chunk] = inputs
+        if not isinstance(chunk, AudioChunk) or not self._handle_audio_now(chunk):
+            return False
+        self._metering.count_input(chunk)
+        return True
+
+    async def _decode_in_thread(self, frame: bytes | str) -> Sequence[ClientInput]:
         measure = partial(self._rates.loop.measure, partial(self._dialect.decode, frame))
         inputs, taken_s = await run_in_decoder(measure)
         self._rates.loop.count_work(taken_s)

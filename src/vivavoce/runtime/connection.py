@@ -103,8 +103,8 @@ TRACE_LINES = 100
 FREQUENT_EVENTS = (AudioArrived, VoiceScored, MessageRead)
 """Frequent, cheap events; after any other, the connection yields to the event loop."""
 
-MAX_FREQUENT_EVENTS = 16
-"""Frequent events that are handled without yielding."""
+AUDIO_RUN_S = 0.001
+"""Time for which the reader handles audio that is in stock before it yields to the event loop."""
 
 INTERNAL = (1011, "Internal error encountered.")
 
@@ -164,7 +164,7 @@ class Connection:
         engines, options = backend.engines, recognition_options(setup)
 
         # What the parts share: events for the core, tasks of engines, limits, measurements.
-        self._events = EventQueue()
+        self._events = EventQueue(self._handle_at_once)
         self._tasks = EngineTasks()
         self._rates = RateLimiter(backend.rates)
         self._reporter = TurnReporter(session_id, backend.listener, manual=not detects)
@@ -172,18 +172,20 @@ class Connection:
         put_event, mismatch = self._events.put_event, dialect.report_mismatch
 
         # From the client to the core.
-        self._frames = FrameReader(transport, dialect, self._metering, self._rates)
         audio = AudioBuffer(position)
         self._transcripts = Transcripts(engines.recognizer, options, audio, self._tasks, put_event)
         self._input = InputReceiver(
             audio,
-            VoiceActivityDetection(backend.scorer, audio, put_event) if detects else None,
+            VoiceActivityDetection(backend.scorer, audio, self._events) if detects else None,
             self._transcripts,
             self._events,
             self._reporter,
             self._rates,
             Recordings(engines.recognizer, options, self._tasks, self._rates, mismatch),
             mismatch,
+        )
+        self._frames = FrameReader(
+            transport, dialect, self._metering, self._rates, self._input.handle_audio_now
         )
 
         language = spoken_language(options, engines.recognizer)
@@ -253,8 +255,8 @@ class Connection:
             # Events before deadlines: sound that waited while the loop was busy is no silence.
             if (event := events.take_event()) is not None:
                 with self._rates.loop.working():
-                    frequent = self._handle_events(event)
-                if not frequent:
+                    self._handle_event(event)
+                if not isinstance(event, FREQUENT_EVENTS):
                     await asyncio.sleep(0)  # other connections have their turn
                 await self._rates.loop.yield_to_loop()
             elif (deadline := session.deadline()) is not None and deadline <= clock():
@@ -262,26 +264,22 @@ class Connection:
             else:
                 await events.wait_for_event(deadline)
 
-    def _handle_events(self, event: Event) -> bool:
-        """Handle an event and, after a frequent one, those behind it; false after any other.
+    def _handle_event(self, event: Event) -> None:
+        now = self._loop.time()
+        self._reporter.record_event(event, now)
+        self._perform_all(self._session.handle_event(event, now))
+        self._transcripts.advance_audio(self._session.vad_processed_until)
 
-        Audio and its scores come together; so their processor time is measured once.
-        """
-        session = self._session
-        for left in reversed(range(MAX_FREQUENT_EVENTS)):
-            now = self._loop.time()
-            self._reporter.record_event(event, now)
-            self._perform_all(session.handle_event(event, now))
-            self._transcripts.advance_audio(session.vad_processed_until)
-            if not isinstance(event, FREQUENT_EVENTS):
-                return False
-            following = self._events.take_event() if left and not session.closed else None
-            if following is None:
-                break
-            event = following
-        return True
+    def _handle_at_once(self, event: Event) -> None:
+        """Handle an event of the reader's in its own step: no wake-up of `_converse`."""
+        with self._rates.loop.working():
+            self._handle_event(event)
+        deadline = self._session.deadline()
+        if self._session.closed or (deadline is not None and deadline < self._events.wakes_at):
+            self._events.wake()
 
     async def _read(self) -> None:
+        yielded_at = self._loop.time()
         try:
             while True:
                 inputs, audio_only = await self._frames.read_frame()
@@ -291,9 +289,11 @@ class Connection:
                     await self._input.handle_incoming(incoming)
                     self._metering.count_input(incoming)
                 if self._counts:
-                    self._events.put_event(MessageRead(audio_only))
+                    self._events.put_frequent(MessageRead(audio_only))
                 # A transport with frames in stock never suspends.
-                await asyncio.sleep(0)
+                if not audio_only or self._loop.time() - yielded_at > AUDIO_RUN_S:
+                    await asyncio.sleep(0)
+                    yielded_at = self._loop.time()
                 await self._events.wait_for_room()
         except Disconnected as gone:
             self._disconnect(gone)

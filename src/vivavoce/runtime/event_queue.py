@@ -1,12 +1,16 @@
 """Queue of events for the core of one conversation.
 
 Its sources bound it: the reader waits for room, generations are paced, transcripts come on request.
+Frequent events, those of audio, do not wait in it while it is empty: the consumer handles them in
+the step of whoever puts them, since for a microphone a wake-up costs more than the work itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
+from math import inf
 
 from vivavoce.core.events import Event
 
@@ -15,9 +19,15 @@ HIGH_WATER_EVENTS = 64
 
 
 class EventQueue:
-    """First-in, first-out queue of events with one consumer and any number of producers."""
+    """First-in, first-out queue of events with one consumer and any number of producers.
 
-    def __init__(self) -> None:
+    `handle_at_once` is the consumer for frequent events; without one they are queued, too.
+    """
+
+    def __init__(self, handle_at_once: Callable[[Event], None] | None = None) -> None:
+        self._handle_at_once = handle_at_once
+        self.wakes_at = -inf
+        """When `wait_for_event` returns without an event; -inf while nothing waits."""
         self._events: deque[Event] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._room = asyncio.Event()
@@ -31,7 +41,14 @@ class EventQueue:
     def put_event(self, event: Event) -> None:
         """Append an event."""
         self._events.append(event)
-        self._wake()
+        self.wake()
+
+    def put_frequent(self, event: Event) -> None:
+        """Have a frequent event handled at once, or append it behind those that wait."""
+        if self._events or self._handle_at_once is None:
+            self.put_event(event)
+        else:
+            self._handle_at_once(event)
 
     def take_event(self) -> Event | None:
         """Remove and return the oldest event, if there is one."""
@@ -50,14 +67,17 @@ class EventQueue:
             return
         loop = asyncio.get_running_loop()
         self._waiter = loop.create_future()
-        timer = None if deadline is None else loop.call_at(deadline, self._wake)
+        timer = None if deadline is None else loop.call_at(deadline, self.wake)
+        self.wakes_at = inf if deadline is None else deadline
         try:
             await self._waiter
         finally:
             self._waiter = None
+            self.wakes_at = -inf
             if timer is not None:
                 timer.cancel()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Let `wait_for_event` return."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)

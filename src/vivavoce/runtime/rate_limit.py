@@ -81,32 +81,25 @@ class TokenBucket:
         self._level -= amount if held else 0.0
         return held
 
+    @property
+    def missing_at_most(self) -> float:
+        """Tokens that were missing to a full bucket when some were last taken."""
+        return self._capacity - self._level
+
     def missing(self, now: float) -> float:
         """Return the tokens missing to a full bucket."""
+        return self._capacity - self.held(now)
+
+    def held(self, now: float) -> float:
+        """Return the tokens in the bucket; negative while it is overdrawn."""
         self._fill(now)
-        return self._capacity - self._level
+        return self._level
 
     def _fill(self, now: float) -> None:
         if self._filled_at is not None:
             filled = self._level + self._rate * (now - self._filled_at)
             self._level = min(self._capacity, filled)
         self._filled_at = now
-
-
-class Work:
-    """Counts the processor time of a block of code."""
-
-    __slots__ = ("_began_s", "_processor_s", "_share")
-
-    def __init__(self, share: LoopShare, processor_s: Callable[[], float]) -> None:
-        self._share = share
-        self._processor_s = processor_s
-
-    def __enter__(self) -> None:
-        self._began_s = self._processor_s()
-
-    def __exit__(self, *fault: object) -> None:
-        self._share.count_work(self._processor_s() - self._began_s)
 
 
 class LoopShare:
@@ -126,20 +119,21 @@ class LoopShare:
     ) -> None:
         self._bucket = TokenBucket(share, burst_s) if share else None
         self._yield_after_s = yield_after_s
-        self._processor_s = processor_s
+        self.processor_s = processor_s
+        self.in_span = False
 
-    def working(self) -> Work:
-        """Count the processor time of the block as the connection's. The block may not await."""
-        return Work(self, self._processor_s)
+    def working(self) -> WorkSpan:
+        """Return a context that counts its processor time as the connection's; it may not await."""
+        return WorkSpan(self)
 
     def measure(self, work: Callable[[], T]) -> tuple[T, float]:
         """Run `work`; return its result and the processor seconds it took in this thread.
 
         It changes nothing here, so that any thread may call it; `count_work` counts the seconds.
         """
-        began = self._processor_s()
+        began = self.processor_s()
         result = work()
-        return result, self._processor_s() - began
+        return result, self.processor_s() - began
 
     def count_work(self, taken_s: float) -> None:
         """Count seconds of work as the connection's."""
@@ -158,12 +152,38 @@ class LoopShare:
     @property
     def should_yield(self) -> bool:
         """True if the connection used so much recently that it yields to others."""
-        return self._bucket is not None and self._bucket.missing(_now()) > self._yield_after_s
+        bucket = self._bucket
+        if bucket is None or bucket.missing_at_most <= self._yield_after_s:
+            return False
+        return bucket.missing(_now()) > self._yield_after_s
 
     async def yield_to_loop(self) -> None:
         """Wait for an idle turn of the loop if the connection used much recently."""
         if self.should_yield:
             await idle_turn()
+
+
+class WorkSpan:
+    """Span of work without an `await`, whose processor time counts as the connection's.
+
+    A span within another one is part of that: to read the thread's clock takes a system call.
+    """
+
+    __slots__ = ("_began", "_share")
+
+    def __init__(self, share: LoopShare) -> None:
+        self._share = share
+        self._began: float | None = None
+
+    def __enter__(self) -> None:
+        if not self._share.in_span:
+            self._share.in_span = True
+            self._began = self._share.processor_s()
+
+    def __exit__(self, *_: object) -> None:
+        if self._began is not None:
+            self._share.in_span = False
+            self._share.count_work(self._share.processor_s() - self._began)
 
 
 class RateLimiter:
@@ -197,6 +217,20 @@ class RateLimiter:
         if now - self._held_since >= MAX_EXCESS_S:
             raise too_many_messages(self._limits.messages_per_s)
         await asyncio.sleep(wait_s)
+
+    def admit_audio(self, seconds: float) -> bool:
+        """Count a message of so much audio if it need not wait; return whether it was counted."""
+        if self.loop.should_yield:
+            return False
+        now, messages, audio = _now(), self._messages, self._audio
+        if messages is not None and messages.held(now) < AUDIO_MESSAGE_COST:
+            return False
+        if audio is not None and not audio.try_take_tokens(seconds, now):
+            return False
+        if messages is not None:
+            messages.try_take_tokens(AUDIO_MESSAGE_COST, now)
+        self._held_since = None
+        return True
 
     async def wait_for_audio(self, seconds: float) -> None:
         """Wait until so many more seconds of audio are within the limit."""

@@ -423,10 +423,12 @@ class TurnReporter:
     # --- the report ---------------------------------------------------------------------------
 
     def _arrival(self, position: Position, now: float) -> float:
-        for reached, when in self._arrivals:
-            if reached >= position:
-                return when
-        return now
+        arrived = now
+        for reached, when in reversed(self._arrivals):
+            if reached < position:
+                break
+            arrived = when
+        return arrived
 
     def _send_report(self, times: _Times, outcome: TurnOutcome) -> None:
         self._number += 1

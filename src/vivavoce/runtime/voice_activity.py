@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
-from vivavoce.core.events import Event, ReadingPaused, VoiceScored
+from vivavoce.core.events import ReadingPaused, VoiceScored
 from vivavoce.domain.audio import Position, samples
 from vivavoce.engines.batcher import INLINE_SHARE, Batcher
 from vivavoce.engines.ports import VoiceDetector
 from vivavoce.errors import EngineError
 from vivavoce.runtime.audio_input import AudioBuffer
+from vivavoce.runtime.event_queue import EventQueue
 
 MAX_SCORED_S = 0.5
 """Longest audio that is scored before its scores are posted; longer messages are split."""
@@ -50,6 +51,15 @@ class VoiceScorer:
             "detector", self._score, **options
         )
 
+    @property
+    def takes_inline(self) -> bool:
+        """Return whether a frame may be scored now, on the event loop."""
+        return self._batcher.takes_inline
+
+    def score_inline(self, frame: bytes, state: Any) -> tuple[float, Any]:
+        """Return a frame's score and the next state, by a call on the event loop."""
+        return self._batcher.run_inline((frame, state))
+
     async def score(self, frame: bytes, state: Any) -> tuple[float, Any]:
         """Return a frame's probability of speech, and the next state. Raises `EngineError`."""
         return await self._batcher.submit((frame, state))
@@ -69,63 +79,102 @@ class VoiceScorer:
 class VoiceActivityDetection:
     """Voice activity detection of one session: posts the scores of its frames as events."""
 
-    def __init__(
-        self, scorer: VoiceScorer, audio: AudioBuffer, post: Callable[[Event], None]
-    ) -> None:
+    def __init__(self, scorer: VoiceScorer, audio: AudioBuffer, events: EventQueue) -> None:
         self.position: Position = audio.position
         self.frame_samples = scorer.detector.frame_samples
+        self._max_frames = samples(MAX_SCORED_S) // self.frame_samples
         self._scorer = scorer
         self._audio = audio
-        self._post = post
+        self._events = events
         self._state = scorer.detector.fresh()
+        self._slow: asyncio.TimerHandle | None = None
         self._holding = False
         self._unscored = 0
         self._reported = False
 
+    @property
+    def takes_inline(self) -> bool:
+        """Return whether `score_now` may be called: the budget of the event loop allows it."""
+        return self._scorer.takes_inline
+
+    def score_now(self) -> bool:
+        """Score the whole frames that have arrived in this step; return whether there were any.
+
+        Raises `EngineError` if the detector has failed for too long.
+        """
+        scores = []
+        while self._has_frame():
+            frame = self._take_frame()
+            try:
+                score, self._state = self._scorer.score_inline(frame, self._state)
+                self._unscored = 0
+            except EngineError as failure:
+                score = self._skip_frame(failure)
+            scores.append(score)
+        self._put_scores(scores)
+        return bool(scores)
+
     async def score_arrived(self) -> None:
         """Score every whole frame that has arrived. Raises `EngineError` if that takes too long."""
-        if not self._whole_frame():
-            return
-        slow = asyncio.get_running_loop().call_later(PAUSE_AFTER_S, self._hold)
         try:
-            while self._whole_frame():
-                await self._score_piece()
+            while self._has_frame():
+                scores: list[float] = []
+                while self._has_frame() and len(scores) < self._max_frames:
+                    frame = self._take_frame()
+                    try:
+                        score, self._state = await self._score_batched(frame)
+                        self._unscored = 0
+                    except EngineError as failure:
+                        score = self._skip_frame(failure)
+                    scores.append(score)
+                self._put_scores(scores)
         finally:
-            slow.cancel()
-            if self._holding:
-                self._holding = False
-                self._post(ReadingPaused(False))
+            self._resume()
 
-    def _whole_frame(self) -> bool:
+    def _has_frame(self) -> bool:
         return self._audio.position - self.position >= self.frame_samples
 
-    async def _score_piece(self) -> None:
-        scores: list[float] = []
-        while self._whole_frame() and len(scores) < samples(MAX_SCORED_S) // self.frame_samples:
-            end = self.position + self.frame_samples
-            scores.append(await self._score_frame(self._audio.read_audio(self.position, end)))
-            self.position = end
-        self._post(VoiceScored(self.position, tuple(scores), self.frame_samples))
+    def _take_frame(self) -> bytes:
+        start, self.position = self.position, self.position + self.frame_samples
+        return self._audio.read_audio(start, self.position)
 
-    async def _score_frame(self, frame: bytes) -> float:
-        try:
-            score, self._state = await self._scorer.score(frame, self._state)
-        except EngineError as failure:
-            if not self._reported:
-                self._reported = True
-                log.error("voice detection failed", exc_info=failure)
-            self._unscored += self.frame_samples
-            if self._unscored > samples(MAX_BACKLOG_S):
-                raise
-            self._state = self._scorer.detector.fresh()
-            return 0.0
-        self._unscored = 0
-        return score
+    def _put_scores(self, scores: list[float]) -> None:
+        if scores:
+            arrived = self._audio.position
+            self._events.put_frequent(
+                VoiceScored(self.position, tuple(scores), self.frame_samples, arrived)
+            )
+
+    async def _score_batched(self, frame: bytes) -> tuple[float, Any]:
+        """Wait for a batch; in a message that takes long, reading counts as paused."""
+        if self._slow is None:
+            loop = asyncio.get_running_loop()
+            self._slow = loop.call_later(PAUSE_AFTER_S, self._hold)
+        return await self._scorer.score(frame, self._state)
+
+    def _skip_frame(self, failure: EngineError) -> float:
+        """Return the score of silence for a frame, unless the detector has failed for too long."""
+        if not self._reported:
+            self._reported = True
+            log.error("voice detection failed", exc_info=failure)
+        self._unscored += self.frame_samples
+        if self._unscored > samples(MAX_BACKLOG_S):
+            raise failure
+        self._state = self._scorer.detector.fresh()
+        return 0.0
 
     def _hold(self) -> None:
         """Report that reading is paused, so that the microphone does not count as silent."""
         self._holding = True
-        self._post(ReadingPaused(True))
+        self._events.put_event(ReadingPaused(True))
+
+    def _resume(self) -> None:
+        if self._slow is not None:
+            self._slow.cancel()
+            self._slow = None
+        if self._holding:
+            self._holding = False
+            self._events.put_event(ReadingPaused(False))
 
     def end_stream(self) -> None:
         """Reset the detector's state for the next stream."""
