@@ -251,7 +251,9 @@ def reading_s(client: Client, rates: RateLimiter, frames: int) -> float:
     """How long it takes to read so many frames."""
 
     async def run() -> float:
-        reader = FrameReader(client, client.dialect, UsageMetering(None), rates, lambda chunk: False)
+        reader = FrameReader(
+            client, client.dialect, UsageMetering(None), rates, lambda chunk: False
+        )
         for _ in range(frames):
             await reader.read_frame()
         return asyncio.get_running_loop().time()

@@ -39,31 +39,40 @@ from vivavoce.testing.virtual_loop import run_virtually
 FRAME = EnergyDetector.frame_samples
 
 
+class Microphone:
+    """A receiver of a client's audio, and the events that it posts."""
+
+    def __init__(
+        self,
+        detects: bool = True,
+        inline_share: float = 1e9,
+        limits: RateLimits = RateLimits(),  # noqa: B008 (frozen)
+    ) -> None:
+        self.buffer, self.queue = AudioBuffer(), EventQueue()
+        self.scorer = VoiceScorer(EnergyDetector(), inline_share=inline_share)
+        tasks, rates, mismatch = EngineTasks(), RateLimiter(limits), PlainDialect().report_mismatch
+        options, recognizer = RecognitionOptions(), TonesRecognizer()
+        self.receiver = InputReceiver(
+            self.buffer,
+            VoiceActivityDetection(self.scorer, self.buffer, self.queue) if detects else None,
+            Transcripts(recognizer, options, self.buffer, tasks, self.queue.put_event),
+            self.queue,
+            TurnReporter(SessionId("s"), None),
+            rates,
+            Recordings(recognizer, options, tasks, rates, mismatch),
+            mismatch,
+        )
+
+
 def heard(*said: ClientInput, detects: bool = True, inline_share: float = 1e9) -> list[Event]:
     """What the core is told when a client says all this."""
 
     async def run() -> list[Event]:
-        buffer, queue = AudioBuffer(), EventQueue()
-        scorer = VoiceScorer(EnergyDetector(), inline_share=inline_share)
-        detection = VoiceActivityDetection(scorer, buffer, queue) if detects else None
-        transcripts = Transcripts(
-            TonesRecognizer(), RecognitionOptions(), buffer, EngineTasks(), queue.put_event
-        )
-        reporter = TurnReporter(SessionId("s"), None)
-        rates, mismatch = RateLimiter(RateLimits()), PlainDialect().report_mismatch
-        recordings = Recordings(
-            TonesRecognizer(), RecognitionOptions(), EngineTasks(), rates, mismatch
-        )
-        receiver = InputReceiver(
-            buffer, detection, transcripts, queue, reporter, rates, recordings, mismatch
-        )
+        microphone = Microphone(detects, inline_share)
         for incoming in said:
-            await receiver.handle_incoming(incoming)
-        scorer.close()
-        events = []
-        while (event := queue.take_event()) is not None:
-            events.append(event)
-        return events
+            await microphone.receiver.handle_incoming(incoming)
+        microphone.scorer.close()
+        return drain(microphone.queue)
 
     return run_virtually(run())
 
@@ -272,3 +281,46 @@ def test_the_frames_of_two_sessions_share_a_call() -> None:
         return detector.sizes
 
     assert run_virtually(run()) == [8]
+
+
+CHUNK = AudioChunk(say("hello", INPUT_RATE)[:3200])
+
+
+@pytest.mark.parametrize("detects", [True, False])
+def test_audio_that_waits_for_nothing_is_handled_in_one_step(detects: bool) -> None:
+    async def run() -> list[Event]:
+        microphone = Microphone(detects)
+        for _ in range(4):
+            assert microphone.receiver.handle_audio_now(CHUNK)
+        return drain(microphone.queue)
+
+    events, waiting = run_virtually(run()), heard(*[CHUNK] * 4, detects=detects)
+    assert scores(events) == scores(waiting)
+    assert bool(scores(events)) is detects
+    reached = [event.arrived for event in events if isinstance(event, VoiceScored)]
+    reached += [event.position for event in events if isinstance(event, AudioArrived)]
+    assert reached == [event.position for event in waiting if isinstance(event, AudioArrived)]
+
+
+@pytest.mark.parametrize(
+    ("chunk", "inline_share", "limits"),
+    [
+        (AudioChunk(bytes(2 * INPUT_RATE)), 1e9, RateLimits()),
+        (CHUNK, 0.0, RateLimits()),
+        (CHUNK, 1e9, RateLimits(messages_per_s=1e-9)),
+        (CHUNK, 1e9, RateLimits(audio_speed=1e-9)),
+    ],
+    ids=["long", "scored in a thread", "too many messages", "too fast"],
+)
+def test_audio_that_has_to_wait_is_left_as_it_is(
+    chunk: AudioChunk, inline_share: float, limits: RateLimits
+) -> None:
+    async def run() -> None:
+        microphone = Microphone(inline_share=inline_share, limits=limits)
+        took = [microphone.receiver.handle_audio_now(chunk) for _ in range(700)]
+        assert took == sorted(took, reverse=True)
+        assert not took[-1]
+        assert microphone.buffer.position == sum(took) * len(chunk.data) // 2
+        microphone.scorer.close()
+
+    run_virtually(run())

@@ -110,9 +110,8 @@ class EnergyDetector:
         return None
 
     def _probability(self, frame: bytes) -> float:
-        sound = np.frombuffer(frame, dtype="<i2")
-        # A dot product in one call: this runs for every 32 ms of every session.
-        power = float(np.vdot(sound.astype(np.float32), sound.astype(np.float32)))
+        sound = np.frombuffer(frame, dtype="<i2").astype(np.float32)
+        power = float(np.vdot(sound, sound))  # in one call: for every 32 ms of every session
         power /= max(1, len(sound)) * 32768.0**2
         level_db = 10 * math.log10(power + 1e-12)
         return 1 / (1 + math.exp((self._threshold_db - level_db) / SLOPE_DB))
