@@ -17,6 +17,7 @@ from pathlib import Path
 from vivavoce.domain.audio import INPUT_RATE, AudioChunk
 from vivavoce.engines.silero import SileroDetector
 from vivavoce.runtime.audio_input import AudioBuffer
+from vivavoce.runtime.event_queue import EventQueue
 from vivavoce.runtime.voice_activity import VoiceActivityDetection, VoiceScorer
 
 SECONDS = 4.0
@@ -26,12 +27,15 @@ MODES = {"on the loop": 1e9, "in a thread": 0.0, "by budget": 0.15}
 
 async def microphone(scorer: VoiceScorer, until: float) -> None:
     intake = AudioBuffer(ring_s=2.0)
-    detection = VoiceActivityDetection(scorer, intake, lambda event: None)
+    detection = VoiceActivityDetection(scorer, intake, EventQueue(lambda event: None))
     await asyncio.sleep(random.random() * 0.1)
     due = time.monotonic()
     while due < until:
         intake.add_chunk(CHUNK)
-        await detection.score_arrived()
+        if detection.takes_inline:
+            detection.score_now()
+        else:
+            await detection.score_arrived()
         due += 0.1
         await asyncio.sleep(max(0.0, due - time.monotonic()))
 

@@ -91,7 +91,7 @@ class InputReceiver:
         waits = (
             length_s > MAX_SCORED_S
             or (detection is not None and not detection.takes_inline)
-            or self._transcripts.far_behind
+            or self._transcripts.is_far_behind()
             or not self._rates.admit_audio(length_s)
         )
         if waits:

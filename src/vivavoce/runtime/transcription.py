@@ -130,10 +130,10 @@ class Transcripts:
 
     async def wait_for_recognizer(self) -> None:
         """Wait while the recognizer lags too far behind; reading counts as paused meanwhile."""
-        if not self.far_behind:
+        if not self.is_far_behind():
             return
         self.post(ReadingPaused(True))
-        while self.far_behind:
+        while self.is_far_behind():
             self._caught_up.clear()
             await self._caught_up.wait()
         self.post(ReadingPaused(False))
@@ -165,9 +165,8 @@ class Transcripts:
         if not open_turn.retired and open_turn.progress_is_due():
             self.post(TranscriptProgressed(open_turn.turn, open_turn.position))
 
-    @property
-    def far_behind(self) -> bool:
-        """True if the recognizer lags so far behind that the client's audio has to wait."""
+    def is_far_behind(self) -> bool:
+        """Return whether the recognizer lags so far behind that the client's audio has to wait."""
         return any(turn.behind > MAX_LAG_SAMPLES for turn in self._open.values())
 
     def close(self) -> None:
