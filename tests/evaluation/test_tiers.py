@@ -2,12 +2,19 @@ from __future__ import annotations
 
 import pytest
 
-from vivavoce.client.session import ServerEndpoint
+from vivavoce.client.session import ServerEndpoint, ServerUnreachable
 from vivavoce.config.loading import load_config
 from vivavoce.engines.registry import EngineBuilder
 from vivavoce.evaluation.labelled_speech import spoken_text
 from vivavoce.evaluation.tiers import Evaluation
 from vivavoce.server import Server
+
+pytestmark = pytest.mark.integration
+
+
+def evaluation_of_two() -> Evaluation:
+    return Evaluation(clip_count=2, together=2, say=lambda line: None)
+
 
 TURNS = (
     spoken_text("Good morning.", "whole", "short", 0),
@@ -20,7 +27,7 @@ async def test_two_turns_through_the_scripted_engines() -> None:
     flags = {"profile": "scripted", "server.port": 0, "server.tls.enabled": False}
     server = Server(load_config(None, flags))
     builder = EngineBuilder()
-    evaluation = Evaluation(clip_count=2, together=2, say=lambda line: None)
+    evaluation = evaluation_of_two()
     await evaluation.make_clips(await builder.build("synthesizer", "tones"), turns=TURNS)
     detector = await builder.build("detector", "energy")
     await evaluation.detect_turns(("turn-end", "pauses", "curve"), detector)
@@ -41,3 +48,10 @@ async def test_two_turns_through_the_scripted_engines() -> None:
     [paused] = details["turns with pauses spoken to the server"]
     assert paused.latency_s is not None
     assert {row.tier for row in evaluation.report.rows} == {"turn-end", "pauses", "curve"}
+
+
+async def test_a_server_that_is_not_there_is_one_error() -> None:
+    evaluation = evaluation_of_two()
+    await evaluation.make_clips(await EngineBuilder().build("synthesizer", "tones"), turns=TURNS)
+    with pytest.raises(ServerUnreachable):
+        await evaluation.speak_turns(("turn-end",), ServerEndpoint("http://127.0.0.1:1"), "any", "")

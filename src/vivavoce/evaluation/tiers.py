@@ -223,8 +223,11 @@ class Evaluation:
             async with free:
                 return await run(item)
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(limited(item)) for item in items]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(limited(item)) for item in items]
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
         return [task.result() for task in tasks]
 
 
