@@ -31,7 +31,7 @@ from vivavoce.evaluation.measures import (
     ScoredSilence,
     judge_ends,
 )
-from vivavoce.evaluation.turn_ends import ScoredClip
+from vivavoce.evaluation.turn_ends import LAST_SEEN_S, ScoredClip
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +142,8 @@ class PauseScorer:
                 if event.kind is SpeechEdge.PAUSE
                 and begin_s - SOFT_END_S <= seconds(event.edge) <= end_s + RESUME_LAG_S
             ]
+            if is_end:  # a word may fade so slowly that silence is seen twice
+                pauses = [e for e in pauses if seconds(e.edge) <= begin_s + LAST_SEEN_S][-1:]
             from_s = begin_s if heard or not pauses else seconds(pauses[0].edge)
             scores: list[tuple[float, float]] = []
             for pause in pauses:

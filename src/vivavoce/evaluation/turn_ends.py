@@ -90,10 +90,14 @@ def silence_curve(clips: Sequence[ScoredClip], lag_s: float = 0.0) -> list[Opera
     return points
 
 
+LAST_SEEN_S = 0.5
+"""The detector sees the silence after the last word at most so much before or after its end."""
+
+
 def detection_lag_s(clips: Iterable[ScoredClip]) -> float:
     """Return how long after the last word the detector sees the silence begin, on average."""
     lags = []
     for each in clips:
-        after = [seen - each.clip.end_s for seen in each.silences_seen_s()]
-        lags += [lag for lag in after if lag > -0.5][:1]
+        after = (seen_s - each.clip.end_s for seen_s in each.silences_seen_s())
+        lags += [lag_s for lag_s in after if abs(lag_s) <= LAST_SEEN_S][-1:]
     return fmean(lags) if lags else 0.0
