@@ -166,8 +166,8 @@ RANGE = EndSilence(sure=3200, unsure=11200, unfinished=32000)
         (SURE, 3200),
         ((SURE + UNSURE) / 2, 7200),
         (UNSURE, 11200),
-        (UNFINISHED, 11200),
-        (UNFINISHED - 0.01, 32000),
+        ((UNFINISHED + UNSURE) / 2, 21600),
+        (UNFINISHED, 32000),
         (0.0, 32000),
     ],
 )

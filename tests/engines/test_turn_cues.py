@@ -61,7 +61,7 @@ def test_whole_questions_and_requests_are_finished(text: str) -> None:
     assert score(text) >= SURE
 
 
-@pytest.mark.parametrize("text", ["", "Paris", "Yes, I do", "the red one", "we were there"])
+@pytest.mark.parametrize("text", ["", "Paris", "Yes, I do", "in the evening", "we were there"])
 def test_what_could_be_either_is_unsure(text: str) -> None:
     assert UNFINISHED <= score(text) < SURE
 
@@ -83,6 +83,20 @@ def test_a_preposition_at_the_end_is_whole_in_some_questions_and_requests() -> N
         "Set a timer for",
     ]
     assert min(map(score, whole)) > 0.5 > UNFINISHED > max(map(score, open_ended))
+
+
+@pytest.mark.parametrize(
+    ("cut", "whole"),
+    [
+        ("Did you", "Nor do I"),
+        ("How can I", "Where are they?"),
+        ("We want", "What do you want?"),
+        ("I think it's", "Yes, I did"),
+        ("Even though it was late", "We all went to bed late"),
+    ],
+)
+def test_a_verb_or_its_object_is_due(cut: str, whole: str) -> None:
+    assert score(cut) < UNFINISHED <= score(whole)
 
 
 @pytest.mark.parametrize("language", ["de-DE", "ja", ""])

@@ -10,11 +10,10 @@ ends when, for the configured silence, no frame has been above `start` since the
 The silence is fixed where the client sets it. Otherwise a score says at each pause how likely the
 turn is over, and the silence that ends the turn follows from it (`required_silence`):
 
-    score                 silence that ends the turn
-    SURE and more         `sure`, 200 ms
-    from UNSURE to SURE   from `unsure` down to `sure`, in proportion
-    UNFINISHED to UNSURE  `unsure`, 700 ms; the same without a score
-    below UNFINISHED      `unfinished`, 2000 ms
+    score                silence that ends the turn
+    SURE and more        `sure`, 200 ms
+    UNSURE, or no score  `unsure`, 700 ms
+    UNFINISHED and less  `unfinished`, 2000 ms; in proportion between the three
 
 Nothing waits for a score: until one comes, `unsure` holds, and a score after the end is ignored.
 
@@ -57,15 +56,15 @@ SURE = 0.9
 """Score of the turn's end from which it counts as finished."""
 
 UNSURE = 0.5
-"""Score up to which nothing is known of the turn's end."""
+"""Score with which nothing is known of the turn's end."""
 
-UNFINISHED = 0.3
-"""Score of the turn's end below which it counts as unfinished."""
+UNFINISHED = 0.25
+"""Score of the turn's end up to which it counts as unfinished."""
 
 ANSWER_LEAD = samples(0.5)
 """Silence before the end of a turn in which a speculative answer begins: what engines need."""
 
-SCORE_LEAD = samples(0.3)
+SCORE_LEAD = samples(0.25)
 """Silence from which a speculation begins although the pause has no score yet."""
 
 PREFIX_PADDING_MS = 20
@@ -164,10 +163,11 @@ def required_silence(probability: float | None, silence: EndSilence) -> int:
     """Return the silence that ends a turn, for the probability that its pause is its end."""
     if probability is None:
         return silence.unsure
-    if probability < UNFINISHED:
-        return silence.unfinished
-    certainty = min(max((probability - UNSURE) / (SURE - UNSURE), 0.0), 1.0)
-    return round(silence.unsure + certainty * (silence.sure - silence.unsure))
+    if probability < UNSURE:
+        share = min((UNSURE - probability) / (UNSURE - UNFINISHED), 1.0)
+        return round(silence.unsure + share * (silence.unfinished - silence.unsure))
+    share = min((probability - UNSURE) / (SURE - UNSURE), 1.0)
+    return round(silence.unsure + share * (silence.sure - silence.unsure))
 
 
 def speculation_silence(required: int) -> int:

@@ -17,7 +17,7 @@ from vivavoce.engines.settings import EngineChoice, read_settings
 ENGINE = "turn_model.combined"
 
 SOUND_WEIGHT = 0.5
-SOUND_EVIDENCE = (-1.5, 0.6)
+SOUND_EVIDENCE = (-1.0, 0.6)
 """Least and most log-odds of the sound: many pauses after whole clauses sound like an end."""
 UNSURE = 0.5
 

@@ -14,17 +14,20 @@ class CueWords:
 
     `needing` need another word after them. `particles` mostly do, as prepositions, and end whole
     questions ("what is it for"); those of verbs end requests, after `objects` ("turn it on").
-    `auxiliaries` begin questions, and like `subjects` need a verb,
-    but for a short answer with one of the `pronouns` ("yes I do"). `subordinators` begin a clause
-    that awaits another, `requests` one that asks for something, `question_words` a question.
-    `fillers` and `open_phrases` announce more, `closers` end a turn. `joining` announces the last
-    item of a list.
+    `auxiliaries` begin questions, and like `subjects` need a verb, but for a short answer with one
+    of the `pronouns` ("yes I do"), with which `copulas` are whole questions ("where is it").
+    `transitives` need an object, unless a question word is it ("what do you want").
+    `subordinators` begin a clause that awaits another, `requests` one that asks for something,
+    `question_words` a question. `fillers` and `open_phrases` announce more, `closers` end a turn.
+    `joining` announces the last item of a list.
     """
 
     needing: frozenset[str]
     particles: frozenset[str]
     verb_particles: frozenset[str]
     auxiliaries: frozenset[str]
+    copulas: frozenset[str]
+    transitives: frozenset[str]
     subjects: frozenset[str]
     pronouns: frozenset[str]
     objects: frozenset[str]
@@ -51,23 +54,30 @@ ENGLISH = CueWords(
         "the a an my your our their its every each of into onto via per between during against "
         "without within toward towards among despite except including regarding very really "
         "quite extremely i'm you're we're they're he's she's i'll you'll we'll they'll i'd you'd "
-        "we'd they'd i've you've we've they've let's wanna gonna who who's whose which to another"
+        "we'd they'd i've you've we've they've let's wanna gonna who who's whose which to another "
+        "it's that's there's what's where's here's how's usually often almost nearly just only both"
     ),
     particles=_words(
         "in on at for with from by about over under after before through around near behind "
         "as like so then that where when what how why"
     ),
-    verb_particles=_words("on in over around through about by"),
+    verb_particles=_words("on over"),
     auxiliaries=_words(
         "is are was were am be been being do does did have has had will would can could shall "
         "should may might must isn't aren't wasn't weren't don't doesn't didn't haven't hasn't "
-        "hadn't won't wouldn't can't couldn't shouldn't it's that's there's what's where's"
+        "hadn't won't wouldn't can't couldn't shouldn't"
+    ),
+    copulas=_words("is are was were am isn't aren't wasn't weren't"),
+    transitives=_words(
+        "want need have get buy bring give send put make find use take prefer said says told tell "
+        "asked wanted needed got bought brought gave sent found used took means"
     ),
     subjects=_words("i we they he she"),
     pronouns=_words("i we they he she you it that this there"),
     objects=_words("it them me him her us this that these those"),
     subordinators=_words(
-        "if when while because although though since unless until after before whenever once"
+        "if when while because although though since unless until after before whenever once "
+        "whatever wherever whoever even as"
     ),
     question_words=_words(
         "what what's who who's whose where where's when when's why how how's which"
@@ -92,7 +102,7 @@ ENGLISH = CueWords(
     closers=_phrases(
         "please, thanks, thank you, thank you very much, that's all, that's it, that is all, "
         "goodbye, bye, good night, yes, yeah, yep, no, nope, okay, ok, stop, hello, hi, "
-        "never mind, nothing else, right now, of course, sure"
+        "never mind, nothing else, right now, of course, sure, how are you, how do you do, see you"
     ),
 )
 

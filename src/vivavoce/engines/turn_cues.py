@@ -48,12 +48,14 @@ UNFINISHED = -3.0
 """The last words need others: "the", "I would like", "my number is"."""
 LIKELY_UNFINISHED = -1.6
 """They mostly do: "in", an open list, a clause that begins with "if"."""
-LIKELY_FINISHED = 0.6
+LIKELY_FINISHED = 0.3
 """A clause that may be whole."""
 FINISHED = 2.2
 """A whole question, a whole request, or a word that closes."""
 
 MIN_CLAUSE_WORDS = 3
+MAX_PHRASE_WORDS = 4
+"""Words of an answer without a verb: "in the morning"."""
 MAX_OPENING_WORDS = 7
 """Words of a clause that begins with a subordinator and awaits its main clause."""
 
@@ -71,17 +73,14 @@ def word_evidence(text: str, words: CueWords) -> float:
     asks = said[0] in words.question_words or said[0] in words.auxiliaries
     if said[-1] in words.needing:
         return UNFINISHED
-    embedded = any(word in words.question_words for word in said[:-1])
-    if said[-1] in words.subjects:
-        return 0.0 if len(said) > 1 and said[-2] in words.auxiliaries else UNFINISHED
-    if said[-1] in words.auxiliaries:
-        answers = len(said) <= MIN_CLAUSE_WORDS and words.pronouns.intersection(said[:-1])
-        return 0.0 if answers or embedded else UNFINISHED
+    if (verb := _verb_evidence(said, words)) is not None:
+        return verb
     if said[-1] in words.particles:
         return _particle_evidence(said, words)
     if _is_opening(said, text, words) or _is_open_list(text, said, words):
         return LIKELY_UNFINISHED
-    if len(said) < MIN_CLAUSE_WORDS:
+    phrase = said[0] in words.particles and len(said) <= MAX_PHRASE_WORDS
+    if len(said) < MIN_CLAUSE_WORDS or (phrase and said[0] not in words.question_words):
         return 0.0
     if asks or said[0] in words.requests:
         return FINISHED
@@ -94,6 +93,25 @@ def _split_words(text: str) -> list[str]:
 
 def _ends_with(ending: str, phrases: frozenset[str]) -> bool:
     return any(ending == each or ending.endswith(" " + each) for each in phrases)
+
+
+def _verb_evidence(said: list[str], words: CueWords) -> float | None:
+    """Return the log-odds of words that end where a verb or its object is due; `None` if not."""
+    last, before = said[-1], said[-2] if len(said) > 1 else ""
+    embedded = any(word in words.question_words for word in said[:-1])
+    asked = before in words.auxiliaries
+    if asked and before in words.copulas:  # "where are they"
+        return None
+    if last in words.subjects or (asked and last in words.pronouns):
+        # Unfinished are "and then they", "did you", "how can I", but not "nor do I".
+        begins = len(said) == 2 or said[-3] in words.question_words
+        return UNFINISHED if begins or not asked else 0.0
+    if last in words.auxiliaries:
+        answers = len(said) <= MIN_CLAUSE_WORDS and words.pronouns.intersection(said[:-1])
+        return 0.0 if answers or embedded else UNFINISHED
+    if last in words.transitives:
+        return 0.0 if embedded else UNFINISHED
+    return None
 
 
 def _particle_evidence(said: list[str], words: CueWords) -> float:
@@ -144,7 +162,8 @@ MIN_FRAMES = 6
 DRAWN_OUT_FRAMES = 30
 """Voiced frames without a break that are drawn out if their pitch is level: 0.3 s."""
 LEVEL_SEMITONES = 0.8
-MELODY_WEIGHT = 0.5
+MELODY_WEIGHT = 0.25
+"""Little: it was chosen on synthetic voices, whose melody says less than people's."""
 
 Floats = NDArray[np.float64]
 
