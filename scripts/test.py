@@ -6,7 +6,8 @@
 
 Without arguments of its own pytest runs in three lanes, side by side: the tests of `BESIDE`, which
 mostly wait for real conversations; those of `FUZZ`, at the lowest priority, which take what two
-cores have left over; and all others. What one run shares with itself (a server for the whole
+cores have left over; and all others: first the unit tests without walks, whose coverage is measured
+and printed, then the rest untraced. What one run shares with itself (a server for the whole
 session, say) is not shared with another, and they must not want the same port, folder or package at
 the same time. The output of the third lane is seen as it comes, that of the first two after it.
 
@@ -43,6 +44,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import environment
+from coverage_summary import summarize_coverage
 from environment import ROOT, say
 
 LANE = Path(__file__).parent / "pytest_lane.py"
@@ -61,6 +63,12 @@ FUZZ = ("tests/fuzz",)
 FUZZ_S = "30"
 """Seconds for each layer, unless `VIVAVOCE_FUZZ_S` says otherwise. About seven minutes in all, and
 shorter than either of the other runs."""
+
+TRACED = "unit and not walk"
+"""Tests whose coverage is measured. Tracing doubles the time of what is traced, so that walks would
+pass their time limit and conversations in real time would be late."""
+
+COVERAGE = ("--cov=vivavoce", "--cov-branch")
 
 MOST_REPEATED = 10
 """More failures than this are not starvation."""
@@ -150,16 +158,24 @@ def _run_lanes(
 ) -> tuple[list[list[str]], list[dict[str, Any]]]:
     """The output and the report of each run; those of two lanes are shown after the third's.
 
+    The third lane is two runs, one after the other.
+
     `ends_at` is the moment of `time.monotonic` at which a session timeout for all of them is over.
     """
-    beside, fuzz, others = (folder / each for each in ("beside", "fuzz", "others"))
+    beside, fuzz, unit, others = (folder / each for each in ("beside", "fuzz", "unit", "others"))
     lane = [str(python), str(LANE)]
     pytest = ["--color=no", *arguments]
     apart = {
         beside: [*pytest, *BESIDE, "-o", "cache_dir=.pytest_cache/beside"],
         fuzz: [*pytest, *FUZZ, "-o", "cache_dir=.pytest_cache/fuzz", "-rP"],
     }
-    rest = [*pytest, *(f"--ignore={path}" for path in (*BESIDE, *FUZZ))]
+    coverage = folder / "coverage.json"
+    traced = (*COVERAGE, f"--cov-report=json:{coverage}")
+    ignored = [f"--ignore={path}" for path in (*BESIDE, *FUZZ)]
+    third = {
+        unit: [*pytest, *ignored, "-m", TRACED, *traced, "-o", "cache_dir=.pytest_cache/unit"],
+        others: [*pytest, *ignored, "-m", f"not ({TRACED})"],
+    }
 
     def timeout(command: list[str]) -> tuple[list[str], float | None]:
         """The command with what is left of the session timeout, and when it is killed."""
@@ -177,16 +193,21 @@ def _run_lanes(
             for path, command in apart.items()
             for timed, limit_s in [timeout(command)]
         ]
-        timed, limit_s = timeout(rest)
-        with _start([*lane, str(others), *timed], subprocess.PIPE, limit_s) as shown:
-            outputs = [list(_echo(shown))]
+        ends = {}
+        outputs = []
+        for path, command in third.items():
+            timed, limit_s = timeout(command)
+            with _start([*lane, str(path), *timed], subprocess.PIPE, limit_s) as ends[path]:
+                outputs.append(list(_echo(ends[path])))
         for (path, output), process in zip(kept.items(), started, strict=True):
             process.wait()
             output.seek(0)
             outputs.append(output.readlines())
             say(f"--- {path.name}")
             say("".join(outputs[-1]).rstrip("\n"))
-    ends = {others: shown, **dict(zip(kept, started, strict=True))}
+    for line in summarize_coverage(coverage):
+        say(line)
+    ends |= dict(zip(kept, started, strict=True))
     return outputs, [read_report(path, process) for path, process in ends.items()]
 
 

@@ -94,13 +94,14 @@ class Lanes:
         self.root = root
         for folder in ("slow", "fuzz", "rest"):
             (root / folder).mkdir()
-        self.write("pytest.ini", "[pytest]\nmarkers = unit\n")
+        self.write("pytest.ini", "[pytest]\nmarkers =\n  unit\n  walk\n")
         self.write("slow/test_two.py", "def test_a(): pass\ndef test_b(): pass\n")
         self.write(
             "rest/test_three.py",
             "import pytest\n"
-            "@pytest.mark.unit\ndef test_c(): pass\n"
-            "def test_d(): pass\ndef test_e(): pytest.skip('no')\n",
+            "@pytest.mark.unit\ndef test_c():\n    pass\n"
+            "@pytest.mark.unit\n@pytest.mark.walk\ndef test_d():\n    pass\n"
+            "def test_e():\n    pytest.skip('no')\n",
         )
         self.write(
             "fuzz/test_four.py",
@@ -132,16 +133,19 @@ def lanes(
     monkeypatch.delenv("VIVAVOCE_FUZZ_S", raising=False)
     # Each run is a process, and most of its time would go into plug-ins that it does not use.
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p pytest_timeout")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p pytest_timeout -p pytest_cov")
+    monkeypatch.setattr(script, "COVERAGE", ("--cov=rest", "--cov-branch"))
     return Lanes(script, tmp_path, capfd)
 
 
 def test_without_arguments_three_lanes_are_one(lanes: Lanes) -> None:
-    """Two folders beside the others: each test once."""
+    """Two folders beside the others: each test once, and one of them traced."""
     passed, printed, closing = lanes.run()
     assert passed
     assert closing == "5 passed, 1 skipped"
     assert not repeated(printed)
+    assert "coverage       lines  branches" in printed
+    assert "all              80%         -" in printed, "the bodies of two do not run"
 
 
 def test_a_lane_that_crashes_is_an_error_and_nothing_is_repeated(lanes: Lanes) -> None:
