@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import io
+
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from vivavoce.cli.errors import open_console
@@ -26,3 +29,15 @@ def test_a_pipe_gets_lines_with_tabs(capsys: pytest.CaptureFixture[str]) -> None
     assert line.split("\t")[:4] == ["pauses", "turns ended", "0.10", "9"]
     assert "GPT-Realtime 0.01 synthetic, 0.12 Candor" in line.split("\t")[4]
     assert skipped == "Left out: curve: no engines."
+
+
+def test_a_terminal_gets_a_table_with_published_figures_once() -> None:
+    rows = [
+        ReportRow("pauses", name, 0.1, "0.10", 9, Comparability.DEFINITION, "", "pauses")
+        for name in ("first", "second")
+    ]
+    console = Console(force_terminal=True, width=200, file=io.StringIO())
+    print_report(EvaluationReport(rows), console)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert shown.count("GPT-Realtime 0.01 synthetic") == 1
+    assert "as above" in shown

@@ -242,12 +242,22 @@ def print_report(report: EvaluationReport, console: Console) -> None:
         for row in report.rows:
             typer.echo("\t".join(_cells(row, "; ")))
     else:
-        table = Table(*COLUMNS, show_lines=True)
-        for row in report.rows:
-            table.add_row(*map(as_typed, _cells(row, "\n")))
-        console.print(table)
+        console.print(_table(report))
     for line in report.skipped:
         typer.echo(f"Left out: {line}.")
+
+
+def _table(report: EvaluationReport) -> Table:
+    """Return the rows as a table that has the published figures of each measure once."""
+    table = Table(*COLUMNS, show_lines=True)
+    above: set[str] = set()
+    for row in report.rows:
+        cells = _cells(row, "\n")
+        if row.measure in above:
+            cells[COLUMNS.index("published")] = "as above"
+        above |= {row.measure} - {""}
+        table.add_row(*map(as_typed, cells))
+    return table
 
 
 def _cells(row: ReportRow, between: str) -> list[str]:
