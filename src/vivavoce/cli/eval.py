@@ -51,6 +51,7 @@ class EvaluationOptions:
     recordings: tuple[Path, ...]
     clip_count: int
     together: int
+    offline: bool = False
 
 
 def evaluate(
@@ -78,6 +79,10 @@ def evaluate(
     together: Annotated[
         int, typer.Option("--together", min=1, help="Sessions with the server at a time.")
     ] = 2,
+    offline: Annotated[
+        bool,
+        typer.Option("--offline", help="Only turn detection; nothing is spoken in real time."),
+    ] = False,
     report_file: Annotated[
         Path | None, typer.Option("--json", help="File for everything that was found, as JSON.")
     ] = None,
@@ -97,6 +102,7 @@ def evaluate(
         tuple(recordings) if recordings else default_recordings(),
         clips,
         together,
+        offline,
     )
     console = open_console(to_stderr=True)
     settings = load_config(config, {"profile": profile})
@@ -138,7 +144,7 @@ async def run_evaluation(
         await evaluation.make_clips(synthesizer, chosen.recordings)
         if any(tier in DETECTION_TIERS for tier in chosen.tiers) and chosen.endpoint is None:
             await _detect_turns(evaluation, chosen.tiers, settings, profile, builder)
-        if any(tier in LIVE_TIERS for tier in chosen.tiers):
+        if any(tier in LIVE_TIERS for tier in chosen.tiers) and not chosen.offline:
             await _speak_to_server(evaluation, chosen, settings, profile)
         if chosen.endpoint is not None and "curve" in chosen.tiers:
             evaluation.report.skipped.append(
