@@ -46,12 +46,16 @@ def test_numbers_are_counted_once_a_turn() -> None:
     metrics = Metrics()
     recorder = TurnLogger("embedded", metrics)
     recorder.turn_done(SPOKEN)
-    recorder.turn_done(TurnReport(SessionId("s"), 4, TurnOutcome.NO_SPEECH))
+    recorder.turn_done(TurnReport(SessionId("s"), 4, TurnOutcome.NO_SPEECH, ignored="no_words"))
+    recorder.turn_done(TurnReport(SessionId("s"), 5, TurnOutcome.IGNORED, ignored="back_channel"))
 
     text = metrics.exposition().decode()
     for line in (
         'vivavoce_turns_total{outcome="complete"} 1.0',
         'vivavoce_turns_total{outcome="no_speech"} 1.0',
+        'vivavoce_turns_total{outcome="ignored"} 1.0',
+        'vivavoce_ignored_speech_total{reason="no_words"} 1.0',
+        'vivavoce_ignored_speech_total{reason="back_channel"} 1.0',
         'vivavoce_turn_stage_seconds_sum{stage="endpointing"} 0.48',
         "vivavoce_turn_latency_seconds_count 1.0",
         'vivavoce_audio_seconds_total{direction="heard"} 1.25',

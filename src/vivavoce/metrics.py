@@ -36,9 +36,7 @@ class Metrics:
             "session_duration_seconds", "How long conversations lasted.", buckets=SESSION_BUCKETS_S
         )
         self.goaways = self._counter("goaway_total", "Conversations that got a goAway.")
-        self.turns = self._counter(
-            "turns_total", "Turns by outcome: complete, interrupted, error, no_speech.", "outcome"
-        )
+        self.turns = self._counter("turns_total", "Turns by outcome.", "outcome")
         self.turn_latency = self._histogram(
             "turn_latency_seconds", "From the end of speech to the first audio of the answer."
         )
@@ -46,6 +44,9 @@ class Metrics:
         self.interruption_latency = self._histogram(
             "interruption_latency_seconds",
             "From the input that interrupted an answer to `interrupted`.",
+        )
+        self.ignored_speech = self._counter(
+            "ignored_speech_total", "Speech that was not answered, by reason.", "reason"
         )
         self.audio_seconds = self._counter(
             "audio_seconds_total", "Audio of users and of the model.", "direction"
@@ -136,6 +137,8 @@ class TurnLogger:
         """Log one line; its parts add up to `total_ms` for a spoken turn without tools."""
         metrics = self._metrics
         metrics.turns.labels(report.outcome.value).inc()
+        if report.ignored:
+            metrics.ignored_speech.labels(report.ignored).inc()
         metrics.audio_seconds.labels("heard").inc(report.heard_s)
         metrics.audio_seconds.labels("spoken").inc(report.spoken_s)
         metrics.tool_calls.inc(report.tool_calls)
@@ -161,6 +164,8 @@ class TurnLogger:
             if (value_s := getattr(report, f"{extent}_s")) is not None:
                 fields[f"{extent}_ms"] = _ms(value_s)
         fields |= self._count_speculation(report.speculation)
+        if report.ignored:
+            fields["ignored"] = report.ignored
         fields["heard_s"] = round(report.heard_s, 2)
         fields["spoken_s"] = round(report.spoken_s, 2)
         if report.tool_calls:

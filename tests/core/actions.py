@@ -108,6 +108,7 @@ def _video(w: World) -> object:
 ACTIONS: dict[str, Callable[[World], object]] = {
     # the user's voice
     "speech": lambda w: w.score(0.1, 0.9),
+    "sound": lambda w: w.score(0.3, 0.9),
     "short silence": lambda w: w.score(0.3, 0.01),
     "long silence": lambda w: w.score(0.9, 0.01),
     "stream end": lambda w: w.do(AudioStreamEnded(w.position)),
@@ -124,6 +125,7 @@ ACTIONS: dict[str, Callable[[World], object]] = {
     "first words": _words("hello there you", "hello there"),
     "more words": _words("hello, there you are", "hello, there you"),
     "changed words": _words("yellow bear is here", "yellow bear is"),
+    "back-channel": _hypothesis("Yeah.", False),
     "hypothesis": _hypothesis("hello there", False),
     "words": _hypothesis("Hello, there!", True),
     "other words": _hypothesis("good bye", True),

@@ -26,7 +26,8 @@ from vivavoce.domain.setup import SessionSetup
 pytestmark = pytest.mark.walk
 
 FEW = (
-    "speech", "short silence", "long silence", "hypothesis", "first words", "words", "other words",
+    "speech", "sound", "back-channel", "short silence", "long silence", "hypothesis",
+    "first words", "words", "other words",
     "no words",
     "text", "question", "result", "idle result", "urgent result", "part", "blocking call",
     "open call", "search", "tool and function", "tool ran", "fewer tools", "finished", "failed",
@@ -42,6 +43,7 @@ STARTS: tuple[tuple[str, ...], ...] = (
     ("text", "part"),
     ("text", "part", "blocking call"),
     ("text", "part", "finished"),
+    ("text", "part", "sound", "back-channel"),
 )
 
 RANDOM = [name for name in ACTIONS if name not in ("drain", "gone")]
@@ -99,7 +101,7 @@ def shorten(way: str, path: list[str]) -> str:
     return " -> ".join(path)
 
 
-@pytest.mark.parametrize("way", ["automatic", "uninterrupted"])
+@pytest.mark.parametrize("way", ["automatic", "uninterrupted", "deliberate"])
 def test_every_situation_within_reach_keeps_the_invariants(way: str) -> None:
     reached = walk_breadth_first(*WAYS[way], FEW, depth=budget(1, 4))
     assert {situation[1] for situation in reached} == set(ModelState)
@@ -107,7 +109,7 @@ def test_every_situation_within_reach_keeps_the_invariants(way: str) -> None:
     assert states == set(TurnState)
 
 
-def _spoken(line: object) -> list[tuple[TurnState, bool, bool, bool]]:
+def _spoken(line: object) -> list[tuple[TurnState, bool, bool, bool, object]]:
     assert isinstance(line, tuple)
     return [entry for entry in line if isinstance(entry[0], TurnState)]
 

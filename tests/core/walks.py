@@ -9,7 +9,7 @@ from core.actions import ACTIONS
 from core.world import MANUAL, SETUP, UNINTERRUPTED, World
 from support.invariants import InvariantBroken
 from vivavoce.core.events import ActivityEnded, AudioStreamEnded
-from vivavoce.core.settings import Pacing, SessionSettings
+from vivavoce.core.settings import BargeInHandling, Pacing, SessionSettings
 from vivavoce.core.user_turns import SpokenTurn
 from vivavoce.domain.content import Scheduling
 from vivavoce.domain.setup import Modality, SessionSetup
@@ -32,6 +32,7 @@ WAYS: dict[str, tuple[SessionSetup, SessionSettings]] = {
     ),
     "enterprise": (SETUP, SessionSettings(finishes_transcripts=True, speculation=True)),
     "scored": (SETUP, SCORED),
+    "deliberate": (SETUP, replace(SPECULATING, barge_in=BargeInHandling.DELIBERATE)),
     "immediate": (SETUP, SessionSettings(pacing=Pacing.IMMEDIATE)),
 }
 
@@ -41,7 +42,13 @@ def sketch(world: World) -> tuple[object, ...]:
     talk = world.session.conversation
     turn, ledger = talk.model.turn, talk.ledger
     line = tuple(
-        (e.state, bool(e.text.strip()), bool(e.speculations), bool(e.sent))
+        (
+            e.state,
+            bool(e.text.strip()),
+            bool(e.speculations),
+            bool(e.sent),
+            e.barge_in and e.barge_in.verdict,
+        )
         if isinstance(e, SpokenTurn)
         else (type(e).__name__, e.answer)
         for e in talk.user.queue[-2:]
@@ -56,6 +63,7 @@ def sketch(world: World) -> tuple[object, ...]:
         len(ledger.open_ids) > len(ledger.unanswered()),
         bool(ledger.waiting),
         ledger.urgent,
+        talk.interruptions.holds_output,
     )
 
 

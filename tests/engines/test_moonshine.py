@@ -120,14 +120,14 @@ class TestContract(RecognizerContract):
         return MoonshineRecognizer(cast(MoonshineNetwork, TonesNetwork()), workers=1)
 
 
-@pytest.mark.parametrize(("words", "confidence"), [("no, no, no", 0.0), ("", None)])
-async def test_a_runaway_has_no_confidence_and_silence_none_at_all(
-    recognizer: MoonshineRecognizer, network: TonesNetwork, words: str, confidence: float | None
+@pytest.mark.parametrize(("words", "confidence"), [("no, no, no", 0.0), ("", 0.9)])
+async def test_a_runaway_has_no_confidence_and_silence_that_of_having_no_words(
+    recognizer: MoonshineRecognizer, network: TonesNetwork, words: str, confidence: float
 ) -> None:
-    network.runaway = True
+    network.runaway = bool(words)
     async with recognizer.open(RecognitionOptions()).utterance() as utterance:
         await utterance.feed(say(words, INPUT_RATE) or silence(0.5))
-        assert (await utterance.finish()).confidence == confidence
+        assert (await utterance.finish()).confidence == pytest.approx(confidence)
 
 
 async def test_words_become_stable_while_they_are_spoken_and_at_a_pause(
@@ -177,7 +177,7 @@ def test_words_are_stable_that_are_said_twice_or_probable(
 
 
 async def test_hypotheses_take_a_quarter_of_a_core_at_most(network: TonesNetwork) -> None:
-    times, cpu = iter((0.0, 3.9, 4.0)), count()  # a second of CPU for each transcription
+    times, cpu = iter((0.0, 3.1, 3.2)), count()  # a second of CPU for each transcription
     recognizer = MoonshineRecognizer(
         cast(MoonshineNetwork, network), 1, clock=lambda: next(times), cpu_clock=lambda: next(cpu)
     )
@@ -185,7 +185,8 @@ async def test_hypotheses_take_a_quarter_of_a_core_at_most(network: TonesNetwork
         await utterance.feed(say("one two", INPUT_RATE))
         first = await utterance.hypothesis()
         await utterance.feed(say(" three", INPUT_RATE))
-        assert await utterance.hypothesis() == first, "a second of CPU was spent 3.9 s ago"
+        again = await utterance.hypothesis()
+        assert again == replace(first, fresh=False), "0.78 of a second may have been spent by then"
         assert (await utterance.hypothesis()).text == "one two three"
         assert network.guesses == ["", "one two"]
     await recognizer.aclose()
@@ -203,7 +204,7 @@ async def test_a_hypothesis_never_waits_for_another_session_but_a_final_text_doe
         await two.feed(say("two", INPUT_RATE))
         busy = asyncio.ensure_future(one.finish())
         await asyncio.to_thread(network.entered.wait)
-        assert await two.hypothesis() == Transcript()
+        assert await two.hypothesis() == Transcript(fresh=False)
         final = asyncio.ensure_future(two.finish())
         network.gate.set()
         assert (await busy).text == "one"
@@ -335,7 +336,7 @@ async def test_words_are_heard_while_they_are_spoken_and_noise_is_nothing() -> N
     for sound in (b"", bytes(200), silence(2.0), noise):
         async with recognition.utterance() as utterance:
             await utterance.feed(sound)
-            assert await utterance.finish() == Transcript()
+            assert (await utterance.finish()).text == ""
     await recognizer.aclose()
 
 

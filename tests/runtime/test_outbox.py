@@ -183,3 +183,41 @@ def test_what_the_dialect_has_no_words_for_is_not_sent() -> None:
 
     said: list[Message] = [ModelAudio(b"1"), TurnComplete()]
     assert run_virtually(send()) == (said, said)
+
+
+def test_output_that_is_held_leaves_in_its_order_once_released() -> None:
+    async def hold() -> tuple[list[Message], list[Message]]:
+        client = Client()
+        outbox = Outbox(lambda message: None)
+        task = asyncio.create_task(outbox.run(client, client.dialect))
+        outbox.hold_output(True)
+        for message in (InputTranscript("hi"), ModelAudio(b"1"), GenerationComplete()):
+            outbox.put_message(message, OLD)
+        await asyncio.sleep(1)
+        held = list(client.messages)
+        outbox.hold_output(False)
+        outbox.finish()
+        await task
+        return held, client.messages
+
+    held, sent = run_virtually(hold())
+    assert held == [InputTranscript("hi")]
+    assert sent == [InputTranscript("hi"), ModelAudio(b"1"), GenerationComplete()]
+
+
+def test_an_interruption_passes_what_is_held_and_drops_it() -> None:
+    async def interrupt() -> list[Message]:
+        client = Client()
+        outbox = Outbox(lambda message: None)
+        task = asyncio.create_task(outbox.run(client, client.dialect))
+        outbox.hold_output(True)
+        outbox.put_message(ModelAudio(b"old"), OLD)
+        await asyncio.sleep(1)
+        outbox.put_message(Interrupted())
+        outbox.hold_output(False)
+        outbox.put_message(TurnComplete())
+        outbox.finish()
+        await task
+        return client.messages
+
+    assert run_virtually(interrupt()) == [Interrupted(), TurnComplete()]

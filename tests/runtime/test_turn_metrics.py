@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from vivavoce.core.barge_in import IgnoredReason
 from vivavoce.core.effects import (
     CancelGeneration,
     DropTranscript,
     Effect,
     FinishTranscript,
+    IgnoreSpeech,
     ReleaseGeneration,
     Send,
     StartGeneration,
@@ -50,9 +52,9 @@ BEGIN = StartGeneration(request("hi"))
 class Watched:
     """A reporter, and the reports it made."""
 
-    def __init__(self, manual: bool = False) -> None:
+    def __init__(self) -> None:
         self.reports: list[TurnReport] = []
-        self.reporter = TurnReporter(SessionId("s"), self, manual)
+        self.reporter = TurnReporter(SessionId("s"), self)
 
     def turn_done(self, report: TurnReport) -> None:
         self.reports.append(report)
@@ -137,13 +139,29 @@ COMPLETED = ((2.0, Send(TurnComplete())), (2.0, TurnComplete()))
 
 @pytest.mark.parametrize("manual", [False, True])
 def test_a_turn_without_words_is_reported_once(manual: bool) -> None:
-    reports = Watched(manual).see(
+    reports = Watched().see(
         (0.0, StartTranscript(TURN, 0)),
         (1.0, FinishTranscript(TURN, 16_000)),
         (1.1, HEARD_NOTHING),
-        *(COMPLETED if manual else ()),
+        *(COMPLETED if manual else ((1.1, IgnoreSpeech(TURN, IgnoredReason.NO_WORDS)),)),
     )
     assert [report.outcome for report in reports] == [TurnOutcome.NO_SPEECH]
+    assert reports[0].ignored == ("" if manual else "no_words")
+
+
+def test_an_ignored_back_channel_is_a_turn_of_its_own() -> None:
+    ignored, following = Watched().see(
+        (0.0, StartTranscript(TURN, 0)),
+        (1.0, FinishTranscript(TURN, 16_000)),
+        (1.1, TranscriptUpdated(TURN, 16_000, "mhm", True)),
+        (1.1, IgnoreSpeech(TURN, IgnoredReason.BACK_CHANNEL)),
+        (2.0, TextReceived("hi")),
+        (2.0, BEGIN),
+        *COMPLETED,
+    )
+    assert (ignored.outcome, ignored.ignored) == (TurnOutcome.IGNORED, "back_channel")
+    assert (ignored.heard, following.heard) == ("mhm", "hi")
+    assert following.outcome is TurnOutcome.COMPLETE
 
 
 @pytest.mark.parametrize("happening", [TranscriptFailed(TURN, "no"), DropTranscript(TURN)])
@@ -252,6 +270,7 @@ def test_a_guess_without_words_in_the_end_is_discarded_with_its_turn() -> None:
         (0.5, SPECULATIVE),
         (1.0, FinishTranscript(TURN, 16_000)),
         (1.1, HEARD_NOTHING),
+        (1.1, IgnoreSpeech(TURN, IgnoredReason.NO_WORDS)),
     )
     assert (report.outcome, report.speculation.discarded) == (TurnOutcome.NO_SPEECH, 1)
 

@@ -15,6 +15,8 @@ from vivavoce.core.effects import (
     DropTranscript,
     Effect,
     FinishTranscript,
+    HoldOutput,
+    IgnoreSpeech,
     ReleaseGeneration,
     ReportMismatch,
     RunTool,
@@ -99,6 +101,7 @@ class InvariantChecker:
     last_text: str = ""
     asks: list[str] = field(default_factory=list)
     answered_meanwhile: bool = False
+    held: bool = False
     _added: bool = False
     _now: float = 0.0
     _from: GenerationId | None = None
@@ -134,10 +137,13 @@ class InvariantChecker:
             self._expect(not self.listening, "nobody listens on after the end")
             self.calls.over()
         self._expect(len(self.running) <= 1, "at most one generation runs")
+        open_turn = self.turn is not None or self.calls.waiting_here or self.closed
+        self._expect(open_turn or not self.held, "only an open answer is held")
 
     def check_idle(self) -> None:
         """The conversation has come to rest: nothing is owed to anybody."""
         self._expect(self.turn is None, "every model turn ends with turnComplete")
+        self._expect(not self.held, "nothing is held at rest")
         self._expect(not self.calls.waiting, "no call that is waited for is left open")
 
     def _before(self, event: Event | None) -> None:
@@ -174,6 +180,12 @@ class InvariantChecker:
                     self.turn.withdrawn = True
             case StartTranscript() | FinishTranscript() | DropTranscript():
                 self._listen(effect)
+            case HoldOutput(held=held):
+                self._expect(held is not self.held, "output is held and released in turns")
+                self.held = held
+            case IgnoreSpeech():
+                listening = self.listening.get(effect.turn) != "speaking"
+                self._expect(listening, "only speech that has ended is ignored")
             case RunTool() | StopTool():
                 self.calls.effect(effect, self._now)
             case CloseConnection():

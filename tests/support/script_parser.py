@@ -16,8 +16,8 @@ A line is one thing. Times are seconds since the session opened; `#` begins a co
 
     setup    audio | text, transcribe, tools: TOOL ..., no-interruption, manual,
              seeds-history, signals-activity, immediate, speculation, streaming, turn-model,
-             model: NAME, early, silence: MS, prefix: MS, deadline: S, served-deadline: S,
-             shows-calls
+             deliberate, model: NAME, early, silence: MS, prefix: MS, deadline: S,
+             served-deadline: S, shows-calls
     model    [after S] [given "..." | {...}] [without "..." | {...}]
              calls NAME [{...}] [and NAME [{...}] ...] [then says "..." over S]
              [then fails [after S]] | says "..." over S [then fails [after S]] | is silent | fails

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from support.dialogue import Script
-from vivavoce.core.settings import Pacing
+from vivavoce.core.settings import BargeInHandling, Pacing
 from vivavoce.domain.content import Behavior, ServerTool, ToolDeclaration, ToolKind, Tools
 from vivavoce.domain.setup import (
     ActivityDetection,
@@ -26,6 +26,8 @@ def read_option(script: Script, option: str) -> None:
     match key:
         case "immediate":
             settings = replace(settings, pacing=Pacing.IMMEDIATE)
+        case "deliberate":
+            settings = replace(settings, barge_in=BargeInHandling.DELIBERATE)
         case "streaming":
             script.streams = True
         case "speculation":

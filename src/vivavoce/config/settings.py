@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from pydantic_settings import NoDecode
 
-from vivavoce.core.settings import Pacing, SessionSettings
+from vivavoce.core.settings import BargeInHandling, Pacing, SessionSettings
 from vivavoce.domain.accounts import Quota
 
 DEFAULT_PORT = 8482
@@ -154,6 +154,8 @@ class ServerTable(_Table):
 class SessionTable(_Table):
     """`[session]`: settings of every conversation; durations of 0 are unlimited.
 
+    `barge_in` says when speech interrupts an answer: `deliberate` as soon as it is known to be no
+    back-channel, noise or echo, `immediate` as soon as it is detected.
     `engine_silence_s` is how long an answer may produce nothing before it is given up.
     `connection_s` is the lifetime of a connection, after which its session goes on over another;
     `total_s` that of a whole session, over all its connections; `idle_s` how long a client may
@@ -170,6 +172,7 @@ class SessionTable(_Table):
     """
 
     turn_complete: Literal["paced", "immediate"] = "paced"
+    barge_in: Literal["deliberate", "immediate"] = "deliberate"
     stall_s: float = Field(default=1.0, gt=0)
     tool_deadline_s: float = Field(default=0.0, ge=0)
     engine_silence_s: float = Field(default=30.0, gt=0)
@@ -195,6 +198,7 @@ class SessionTable(_Table):
         """Return the core's settings for one client."""
         return SessionSettings(
             pacing=Pacing(self.turn_complete),
+            barge_in=BargeInHandling(self.barge_in),
             stall_s=self.stall_s,
             tool_deadline_s=self.tool_deadline_s,
             early_turn_complete=early_turn_complete,

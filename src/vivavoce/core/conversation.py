@@ -13,12 +13,19 @@ from vivavoce.core.context_window import Context
 from vivavoce.core.effects import PrepareGeneration, Send, Step
 from vivavoce.core.events import ContentReceived
 from vivavoce.core.history import History
+from vivavoce.core.interruptions import Interruptions
 from vivavoce.core.messages import InputTranscript, Interrupted, TurnComplete, TurnReason
 from vivavoce.core.model_output import OutputOptions, TurnCause
 from vivavoce.core.model_turns import Basis, ModelTurns
-from vivavoce.core.settings import NON_BLOCKING_DEADLINE_S, Pacing, SessionSettings
+from vivavoce.core.settings import (
+    NON_BLOCKING_DEADLINE_S,
+    BargeInHandling,
+    Pacing,
+    SessionSettings,
+)
 from vivavoce.core.token_counts import TokenCounter
 from vivavoce.core.tool_calls import ResultStatus, ToolLedger, ToolTimeouts
+from vivavoce.core.turn_detection import SpeechEdge, SpeechEvent
 from vivavoce.core.user_turns import (
     Entry,
     FloorTaken,
@@ -87,6 +94,15 @@ class Conversation:
             settings.early_turn_complete,
             settings.generation_stall_s,
         )
+        self.interruptions = Interruptions(
+            self.user,
+            self.model,
+            kept,
+            settings.barge_in is BargeInHandling.DELIBERATE
+            and setup.realtime.interrupts
+            and not setup.realtime.detection.disabled,
+            spoken_languages(setup),
+        )
         self.seeding = setup.seeds_history
         self.asked = Asked.from_setup(setup)
         self._prepared: tuple[int, str] = (-1, "")
@@ -96,6 +112,19 @@ class Conversation:
     def idle(self) -> bool:
         """True if both sides are idle and nothing is open: the session can be resumed from here."""
         return self.user.idle and self.model.idle and self.ledger.idle
+
+    # --- speech ----------------------------------------------------------------------------
+
+    def handle_speech(self, event: SpeechEvent, manual: bool, step: Step) -> bool:
+        """Move the user's turns by a speech event; whether anything changed."""
+        turn = self.user.open
+        if not self.user.handle_speech(event, manual, step):
+            return False
+        if event.kind is SpeechEdge.ONSET:
+            self.interruptions.begin_candidate(event, step)
+        elif event.kind is SpeechEdge.END and turn is not None:
+            self.interruptions.end_sound(turn)
+        return True
 
     # --- client content ------------------------------------------------------------------
 
@@ -155,6 +184,7 @@ class Conversation:
         wordless = not text.strip() or (
             self.behavior.family is not ModelFamily.LIVE_2_5 and only_punctuation(text)
         )
+        self.interruptions.confirm_candidate()
         if wordless and not (self.context.history.empty and self.user.idle):
             self.user.add_trigger(step, urgent=self.setup.realtime.interrupts)
         else:
@@ -233,7 +263,8 @@ class Conversation:
 
     def _sends_transcript(self, turn: SpokenTurn) -> bool:
         """Return whether this turn has new words and the client wants input transcription."""
-        return self.setup.input_transcription is not None and bool(turn.next_piece())
+        wanted = self.setup.input_transcription is not None and turn.barge_in is None
+        return wanted and bool(turn.next_piece())
 
     def _continues(self, step: Step) -> bool:
         """Return whether clients will join the next transcription to the last one.
@@ -409,6 +440,12 @@ class Conversation:
 # Pipecat and ADK send such a text. In the protocol `turnComplete` alone says it.
 PUNCTUATION = frozenset(".,;:!?…-–—'\"()")
 MAX_PUNCTUATION = 64
+
+
+def spoken_languages(setup: SessionSetup) -> tuple[str, ...]:
+    """Return the language codes of a setup."""
+    options = setup.input_transcription
+    return (setup.language, *(options.language_codes if options is not None else ()))
 
 
 def only_punctuation(text: str) -> bool:

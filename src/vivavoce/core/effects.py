@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vivavoce.core.barge_in import IgnoredReason
 from vivavoce.core.messages import Message
 from vivavoce.domain.audio import Position
 from vivavoce.domain.checkpoint import Checkpoint
@@ -22,6 +23,24 @@ class Send:
 
     message: Message
     generation: GenerationId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HoldOutput:
+    """Hold the output that has not left yet, or release it in order.
+
+    An interruption is being decided; `Interrupted` drops what is held.
+    """
+
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoreSpeech:
+    """Tell the operator that speech is not answered: it has no words, or was no interruption."""
+
+    turn: TurnId
+    reason: IgnoredReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +180,8 @@ class CloseConnection:
 
 Effect = (
     Send
+    | HoldOutput
+    | IgnoreSpeech
     | PrepareGeneration
     | StartGeneration
     | ReleaseGeneration

@@ -95,12 +95,14 @@ class VoiceScored:
     """Speech probabilities of consecutive detector frames, the last of which ends at `position`.
 
     `arrived` is the end of the audio that has arrived, if that was not an `AudioArrived` before.
+    `levels` are those of the same frames in dB below full scale, or empty where not measured.
     """
 
     position: Position
     scores: tuple[float, ...]
     frame_samples: int = 512
     arrived: Position = 0
+    levels: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,6 +167,12 @@ class History:
         self._changed()
         self._append(_as_contributions(self._take_draft(), heard_s))
 
+    def draft_words(self, begin_s: float, end_s: float) -> str:
+        """Return the words of the open model turn between two places of its audio."""
+        pieces = [entry for entry in self._draft if isinstance(entry, Piece)]
+        before = sum(len(played_words(piece, begin_s)) for piece in pieces)
+        return "".join(played_words(piece, end_s) for piece in pieces)[before:]
+
     def _note(self, content: Content) -> None:
         contribution = Contribution(content)
         self._draft.append(contribution)

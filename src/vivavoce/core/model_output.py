@@ -247,29 +247,48 @@ class Playout:
     play as long as it has audio. A real client may start a little later, never earlier.
     """
 
-    __slots__ = ("_ends_at", "sent_s")
+    __slots__ = ("_ends_at", "_held_s", "_holds", "sent_s")
 
     def __init__(self) -> None:
         self.sent_s = 0.0
         self._ends_at: float | None = None
+        self._holds = False
+        self._held_s = 0.0
 
     def add_audio(self, duration_s: float, now: float) -> tuple[float, float]:
         """Count a piece as sent; return its span within the audio of the turn."""
         begin = self.sent_s
         self.sent_s += duration_s
-        self._ends_at = max(now, self._ends_at or now) + duration_s
+        if self._holds:
+            self._held_s += duration_s
+        else:
+            self._ends_at = max(now, self._ends_at or now) + duration_s
         return begin, self.sent_s
+
+    def hold_audio(self) -> None:
+        """Take audio from now on as held: it is not with the client."""
+        self._holds = True
+
+    def release_audio(self, now: float) -> None:
+        """Take what was held as sent now."""
+        self._holds = False
+        if self._held_s:
+            self._ends_at = max(now, self._ends_at or now) + self._held_s
+            self._held_s = 0.0
 
     @property
     def ends_at(self) -> float | None:
-        """Time at which all audio sent so far will have been played; `None` if none was sent."""
-        return self._ends_at
+        """Time at which all audio sent so far will have been played; `None` if none was sent.
+
+        Infinite while audio is held.
+        """
+        return float("inf") if self._held_s else self._ends_at
 
     def heard_s(self, now: float) -> float:
         """Return the seconds of the turn's audio that have been played."""
         if self._ends_at is None:
             return 0.0
-        return max(0.0, self.sent_s - max(0.0, self._ends_at - now))
+        return max(0.0, self.sent_s - self._held_s - max(0.0, self._ends_at - now))
 
 
 class ServerToolOutput:

@@ -19,6 +19,7 @@ makes itself inapplicable, so this ends; `MAX_RULE_STEPS` catches one that does 
  11  something is ready, model IDLE                           add it to the history; answer it
  12  a result waits, the user is idle, model IDLE             answer it
  13  user PAUSED, transcript covers the pause, model IDLE     speculate, if allowed and time for it
+ 14  a barge-in is being decided, or no longer                hold the output, or release it
 
 Where activity does not interrupt, rule 2 does nothing, and the ready turn waits for rule 11.
 `handle_barge_in` decides which client function calls survive new content.
@@ -59,6 +60,8 @@ def _speculation_fails(c: Conversation, step: Step) -> bool:
 def _may_speculate(c: Conversation, step: Step) -> SpokenTurn | None:
     turn = c.user.open
     if turn is None or not c.settings.speculation or not c.model.idle or len(c.user.queue) != 1:
+        return None
+    if turn.barge_in is not None:
         return None
     pausing = turn.state is TurnState.PAUSED and turn.covered >= turn.paused_at
     due = c.user.processed_until >= turn.speculate_from
@@ -142,6 +145,11 @@ RULES = (
         "pause",
         lambda c, step: _may_speculate(c, step) is not None,
         _speculate,
+    ),
+    Rule(
+        "barge-in undecided",
+        lambda c, step: c.interruptions.hold_is_wrong,
+        lambda c, step: c.interruptions.switch_hold(step),
     ),
 )
 

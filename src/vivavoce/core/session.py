@@ -320,7 +320,9 @@ class LiveSession:
             return
         self._position = max(self._position, event.position, event.arrived)
         self._timers.note_audio(step.now)
+        self.conversation.interruptions.note_scores(event)
         self._handle_speech(self._tracker.add_scores(event), step)
+        self.conversation.interruptions.judge_sound(step)
         self.vad_processed_until = max(self.vad_processed_until, event.position)
         self.conversation.user.processed_until = self.vad_processed_until
         self.conversation.user.refresh_transcript(self._position, step)
@@ -331,6 +333,7 @@ class LiveSession:
         self._timers.note_progress(step.now)
         if isinstance(event, TranscriptUpdated):
             user.handle_transcript(event, step)
+            self.conversation.interruptions.judge_words(event, step)
             if event.final:
                 user.settle_turn(event.turn, step)
         elif isinstance(event, TranscriptFailed):
@@ -349,7 +352,7 @@ class LiveSession:
 
     def _handle_speech(self, events: list[SpeechEvent], step: Step) -> None:
         for event in events:
-            changed = self.conversation.user.handle_speech(event, self._manual, step)
+            changed = self.conversation.handle_speech(event, self._manual, step)
             if changed and self.conversation.setup.signals_activity:
                 if event.kind is SpeechEdge.ONSET:
                     step.send(VoiceActivity(True, seconds(event.edge)))

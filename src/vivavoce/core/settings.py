@@ -20,11 +20,21 @@ class Pacing(Enum):
     IMMEDIATE = "immediate"
 
 
+class BargeInHandling(Enum):
+    """When speech during an answer interrupts it; `activityHandling` says whether it does."""
+
+    IMMEDIATE = "immediate"
+    """As soon as speech is detected."""
+    DELIBERATE = "deliberate"
+    """As soon as it is known to be no back-channel, noise or echo: `barge_in.py`."""
+
+
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
     """Settings of a conversation; durations in seconds unless the name says otherwise."""
 
     pacing: Pacing = Pacing.PACED
+    barge_in: BargeInHandling = BargeInHandling.IMMEDIATE
     stall_s: float = 1.0
     """Speech is over if no audio arrives for so long."""
     tool_deadline_s: float = 0.0

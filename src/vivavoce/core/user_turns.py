@@ -18,7 +18,8 @@ Typed turns are ready at once, spoken ones move through this table:
 microphone that stopped sending; *final* is the recognizer's last text, or its failure. The next
 turn may begin before it.
 
-A turn of automatic detection without words is removed, unless text was typed into it. A client that
+A turn with `barge_in` is not known to interrupt the model; without that it is removed at its end. A
+turn of automatic detection without words is removed, unless text was typed into it. A client that
 marks activity itself waits for a `turnComplete`: its turns become ready even when empty.
 
 Transcripts are requested twice a second while the user speaks, if the client wants to see them, and
@@ -37,10 +38,12 @@ from enum import Enum
 from itertools import takewhile
 from typing import TypeVar
 
+from vivavoce.core.barge_in import BargeIn, IgnoredReason
 from vivavoce.core.effects import (
     DropTranscript,
     FinishTranscript,
     ForgetAudio,
+    IgnoreSpeech,
     RefreshTranscript,
     ScoreTurnEnd,
     StartTranscript,
@@ -212,7 +215,7 @@ class UserTurns:
 
     def handle_transcript(self, update: TranscriptUpdated, step: Step) -> None:
         """Note the recognizer's text for a turn; have a pause scored again by it."""
-        turn = self._find(update.turn)
+        turn = self.find_turn(update.turn)
         if turn is None or turn.state is TurnState.READY:
             return
         turn.text, turn.covered = update.text, update.position
@@ -240,8 +243,12 @@ class UserTurns:
 
     def settle_turn(self, turn_id: TurnId, step: Step, failed: bool = False) -> None:
         """End recognition of a turn: it becomes ready, or is removed without words."""
-        turn = self._find(turn_id)
+        turn = self.find_turn(turn_id)
         if turn is None or turn.state is not TurnState.ENDED:
+            return
+        if turn.barge_in is not None:
+            step.emit(IgnoreSpeech(turn.id, turn.barge_in.reason))
+            self._remove_turn(turn, step)
             return
         if turn.sent and not turn.text.strip():
             # The client has seen words: they are answered, with the least confidence.
@@ -249,11 +256,18 @@ class UserTurns:
         turn.failed = failed and not turn.text.strip()
         if not (turn.answer or turn.manual or turn.failed):
             step.report_mismatch("speech in which no words were understood is not answered")
+            step.emit(IgnoreSpeech(turn.id, IgnoredReason.NO_WORDS))
             self._remove_turn(turn, step)
             return
         turn.state = TurnState.READY
         turn.frames = self.frames.take_frames(turn.start, turn.end)
         step.emit(ForgetAudio(turn.end))
+
+    def restart_turn(self, turn: SpokenTurn, start: Position, step: Step) -> SpokenTurn:
+        """Replace the open turn, which was nothing so far, by one that begins at `start`."""
+        step.emit(DropTranscript(turn.id))
+        self.queue.remove(turn)
+        return self._begin_turn(max(start, turn.start), start, turn.manual, step)
 
     def drop_turns(self, step: Step) -> None:
         """Drop all turns: the conversation is over."""
@@ -265,15 +279,18 @@ class UserTurns:
     def _onset(self, event: SpeechEvent, manual: bool, step: Step) -> bool:
         if self.open is not None:
             return False
-        self._turns += 1
-        start = event.position
-        turn = SpokenTurn(TurnId(self._turns), start, manual, refreshed_at=event.edge)
-        self._join_entry(len(self.queue), turn, step)
+        self._begin_turn(event.position, event.edge, manual, step)
         self.floor_taken = self.floor_taken or FloorTaken.ACTIVITY
-        step.emit(StartTranscript(turn.id, start))
         return True
 
-    def _find(self, turn_id: TurnId) -> SpokenTurn | None:
+    def _begin_turn(self, start: Position, edge: Position, manual: bool, step: Step) -> SpokenTurn:
+        self._turns += 1
+        turn = SpokenTurn(TurnId(self._turns), start, manual, refreshed_at=edge)
+        self._join_entry(len(self.queue), turn, step)
+        step.emit(StartTranscript(turn.id, start))
+        return turn
+
+    def find_turn(self, turn_id: TurnId) -> SpokenTurn | None:
         return next((turn for turn in self.spoken if turn.id == turn_id), None)
 
     def _remove_turn(self, turn: SpokenTurn, step: Step) -> None:
@@ -404,6 +421,7 @@ class SpokenTurn:
     `scored_text`. `speculate_from` is the position from which this pause may be speculated on,
     `speculated_at` the pause of the latest of so many `speculations`. `asked`: an answer was
     requested without words; `reported`: the client has all words; `failed`: the recognizer failed.
+    `barge_in`: it is not known to be an interruption.
     """
 
     id: TurnId
@@ -432,6 +450,7 @@ class SpokenTurn:
     asked: bool = False
     reported: bool = False
     failed: bool = False
+    barge_in: BargeIn | None = None
 
     @property
     def open(self) -> bool:

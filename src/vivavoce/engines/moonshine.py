@@ -275,6 +275,10 @@ PROBABLE = 0.7
 HYPOTHESIS_SHARE = 0.25
 """The part of a core that the hypotheses of an utterance may take."""
 
+HYPOTHESIS_CREDIT_S = 0.2
+"""CPU that hypotheses may take before that counts: three of the first half second, by which an
+interruption is told from a back-channel."""
+
 Clock = Callable[[], float]
 """Seconds, of any beginning."""
 
@@ -319,13 +323,16 @@ class MoonshineUtterance:
     async def hypothesis(self) -> Transcript:
         """Transcribe the sound so far; returns the previous answer when no thread is free."""
         now = self._transcribe.clock()
-        if now >= self._next_hypothesis_at and self._transcribe.workers.idle:
+        due = self._next_hypothesis_at - now <= HYPOTHESIS_CREDIT_S / HYPOTHESIS_SHARE
+        fresh = due and self._transcribe.workers.idle
+        if fresh:
             before, guess = self._recent.text, self._recent.decoded.tokens
             sound = bytes(self._sound[self._window :])
             self._recent = await self._transcribe(sound, guess)
             self._stable = stable_words(before, self._recent)
-            self._next_hypothesis_at = now + self._recent.cpu_s / HYPOTHESIS_SHARE
-        return self._transcript(self._stable)
+            spent_s = self._recent.cpu_s / HYPOTHESIS_SHARE
+            self._next_hypothesis_at = max(now, self._next_hypothesis_at) + spent_s
+        return replace(self._transcript(self._stable), fresh=fresh)
 
     async def pause(self) -> Transcript:
         """Transcribe all that was fed; closes a segment that is long enough."""
@@ -359,9 +366,13 @@ class MoonshineUtterance:
         return Transcript(whole, stable, self._confidence())
 
     def _confidence(self) -> float | None:
-        """Return the geometric mean over the tokens of all segments; 0 where one is a runaway."""
+        """Return the geometric mean over the tokens of all segments; 0 where one is a runaway.
+
+        Where none has tokens, it is the confidence that there are no words.
+        """
         segments = (*self._closed, self._open, self._recent)
-        decoded = [each.decoded for each in segments if each.decoded.tokens]
+        every = [each.decoded for each in segments if each.decoded.log_probabilities]
+        decoded = [each for each in every if each.tokens] or every
         if not decoded:
             return None
         if any(each.runaway for each in decoded):

@@ -108,12 +108,14 @@ class Transcript:
 
     `stable` is the beginning of `text` that is not expected to change while the utterance goes on;
     empty where that is not known. `confidence` is the probability, 0..1, that a token of the text
-    is right (geometric mean over the tokens); `None` where the recognizer gives none.
+    is right (geometric mean over the tokens), or of an empty text that nothing was said; `None`
+    where the recognizer gives none. `fresh` is false for an earlier answer that is given again.
     """
 
     text: str = ""
     stable: str = ""
     confidence: float | None = None
+    fresh: bool = True
 
 
 class Utterance(Protocol):

@@ -34,6 +34,8 @@ from vivavoce.core.effects import (
     FinishTranscript,
     ForgetAudio,
     ForgetSession,
+    HoldOutput,
+    IgnoreSpeech,
     PrepareGeneration,
     RefreshTranscript,
     ReleaseGeneration,
@@ -167,7 +169,7 @@ class Connection:
         self._events = EventQueue(self._handle_at_once)
         self._tasks = EngineTasks()
         self._rates = RateLimiter(backend.rates)
-        self._reporter = TurnReporter(session_id, backend.listener, manual=not detects)
+        self._reporter = TurnReporter(session_id, backend.listener)
         self._metering = UsageMetering(meter)
         put_event, mismatch = self._events.put_event, dialect.report_mismatch
 
@@ -320,6 +322,10 @@ class Connection:
         match effect:
             case Send(message=message, generation=generation):
                 self._outbox.put_message(message, generation)
+            case HoldOutput(held=held):
+                self._outbox.hold_output(held)
+            case IgnoreSpeech():
+                pass  # the reporter has it
             case PrepareGeneration(request=request):
                 self._generations.prepare(request)
             case StartGeneration(request=request):

@@ -5,7 +5,8 @@ engine and fills no memory. A client that reads nothing for `STALL_TIMEOUT_S`, o
 pile up in messages without a pace, is closed.
 
 Messages are encoded only when they leave, so an interruption costs nothing: whatever is queued of
-the interrupted answer is dropped, and `interrupted` is next.
+the interrupted answer is dropped, and `interrupted` is next. While an interruption is being
+decided the output is held, and released in its order if it was none.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable
 
 from vivavoce.core.messages import (
     Grounding,
+    InputTranscript,
     Interrupted,
     Message,
     ModelAudio,
@@ -27,6 +29,7 @@ from vivavoce.core.messages import (
     ServerResponse,
     TurnComplete,
     UrlContext,
+    VoiceActivity,
 )
 from vivavoce.domain.ids import GenerationId
 from vivavoce.errors import ClientFault
@@ -58,6 +61,7 @@ class Outbox:
         self._room = asyncio.Event()
         self._room.set()
         self._overflowed = False
+        self._held = False
 
     def put_message(self, message: Message, generation: GenerationId | None = None) -> None:
         """Append a message to the queue. `Interrupted` drops the unsent answer it interrupts."""
@@ -73,6 +77,11 @@ class Outbox:
     def purge_generation(self, generation: GenerationId) -> None:
         """Drop the queued output of a generation."""
         self._keep(lambda entry: entry[1] != generation or not _is_output(entry[0]))
+
+    def hold_output(self, held: bool) -> None:
+        """Hold the output of the open answer and all that is queued behind it, or release it."""
+        self._held = held
+        self._more.set()
 
     def finish(self) -> None:
         """Accept no more messages: `run` returns once all are sent."""
@@ -93,7 +102,7 @@ class Outbox:
     async def run(self, transport: Transport, dialect: Dialect) -> None:
         """Send until finished. Raises `Disconnected`, or `ClientFault` for a client that stalls."""
         while True:
-            while self._entries:
+            while self._entries and not self._waits():
                 message, _, size = self._entries.popleft()
                 self._count(-size)
                 with self.share.working():
@@ -108,6 +117,10 @@ class Outbox:
                 return
             self._more.clear()
             await self._more.wait()
+
+    def _waits(self) -> bool:
+        """Whether the next message is held; an outbox that finishes holds nothing."""
+        return self._held and not self._finished and not isinstance(self._entries[0][0], _PASSING)
 
     def _count(self, change: int) -> None:
         self.bytes += change
@@ -142,6 +155,10 @@ _OUTPUT = (
     ModelAudio, ModelText, OutputTranscript, ModelCode, ModelCodeResult, ServerCall,
     ServerResponse, Grounding, UrlContext,
 )  # fmt: skip
+
+
+_PASSING = (Interrupted, InputTranscript, VoiceActivity)
+"""Messages about the user, which are not held."""
 
 
 def _is_output(message: Message) -> bool:

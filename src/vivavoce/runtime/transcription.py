@@ -273,7 +273,9 @@ class _OpenTurn:
                 self._post_transcript(await self._finished(utterance), final=True)
                 return
             if self._asked is not None and self.position >= self._asked[0]:
-                self._post_transcript(await self._hypothesis(utterance, *self._asked), final=False)
+                hypothesis = await self._hypothesis(utterance, *self._asked)
+                if hypothesis.fresh:
+                    self._post_transcript(hypothesis, final=False)
             else:
                 await self.more.wait()
 

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from vivavoce.core.barge_in import IgnoredReason
 from vivavoce.core.effects import (
     CancelGeneration,
     DropTranscript,
     Effect,
     FinishTranscript,
+    IgnoreSpeech,
     ReleaseGeneration,
     RunTool,
     Send,
@@ -62,6 +64,7 @@ class TurnOutcome(Enum):
     INTERRUPTED = "interrupted"
     ERROR = "error"
     NO_SPEECH = "no_speech"
+    IGNORED = "ignored"
 
 
 @dataclass(slots=True)
@@ -98,7 +101,8 @@ class TurnReport:
     in the session's audio. `heard` is what the user said and typed, `said` what was meant for
     the client of the answer's words, both cut at `MAX_TEXT_CHARS` characters; they are personal
     data. `interruption_s` runs from the arrival of the deciding audio to `interrupted` handed
-    to the socket; for what was typed, from when the core handles it.
+    to the socket; for what was typed, from when the core handles it. `ignored` is why speech was
+    not answered: an `IgnoredReason`.
     """
 
     session: SessionId
@@ -121,6 +125,7 @@ class TurnReport:
     said: str = ""
     interruption_s: float | None = None
     speculation: SpeculationCounts = field(default_factory=SpeculationCounts)
+    ignored: str = ""
 
 
 class TurnListener(Protocol):
@@ -218,16 +223,12 @@ class TurnReporter:
     """Observer of one conversation that reports every turn to a listener.
 
     `_asking` is what the user is saying, `_answering` what the model answers to: with activity
-    that does not interrupt, both go on at once. `manual` is whether the client marks activity:
-    then even a turn without words is completed.
+    that does not interrupt, both go on at once.
     """
 
-    def __init__(
-        self, session: SessionId, listener: TurnListener | None, manual: bool = False
-    ) -> None:
+    def __init__(self, session: SessionId, listener: TurnListener | None) -> None:
         self._session = session
         self._listener = listener
-        self._manual = manual
         self._number = 0
         self._asking = _Times()
         self._answering: _Times | None = None
@@ -281,6 +282,8 @@ class TurnReporter:
                 self._ended(turn, end, now)
             case DropTranscript(turn=turn) if turn == self._turn:
                 self._asking.unheard = True  # it kept the core waiting for too long
+            case IgnoreSpeech(turn=turn, reason=reason) if turn == self._turn:
+                self._ignored(reason, now)
             case StartGeneration(request=request):
                 self._asking.discard_speculation(now)  # no effect says so where it had finished
                 if request.speculative:
@@ -351,10 +354,13 @@ class TurnReporter:
             times.heard.add(text.strip())
         elif not times.heard.texts:
             times.wordless = True
-            if not self._manual:  # nothing follows, and no event says so
-                times.discard_speculation(now)
-                self._asking = _Times()
-                self._send_report(times, TurnOutcome.NO_SPEECH)
+
+    def _ignored(self, reason: IgnoredReason, now: float) -> None:
+        times, self._asking = self._asking, _Times()
+        times.discard_speculation(now)
+        wordless = reason is IgnoredReason.NO_WORDS
+        outcome = TurnOutcome.NO_SPEECH if wordless else TurnOutcome.IGNORED
+        self._send_report(times, outcome, reason.value)
 
     # --- the model's side -----------------------------------------------------------------------
 
@@ -430,7 +436,7 @@ class TurnReporter:
             arrived = when
         return arrived
 
-    def _send_report(self, times: _Times, outcome: TurnOutcome) -> None:
+    def _send_report(self, times: _Times, outcome: TurnOutcome, ignored: str = "") -> None:
         self._number += 1
         if self._listener is None:
             return
@@ -455,6 +461,7 @@ class TurnReporter:
             said="".join(times.said.texts),
             interruption_s=times.interruption_s,
             speculation=times.speculation,
+            ignored=ignored,
         )
         self._listener.turn_done(report)
 

@@ -13,8 +13,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from math import isfinite
+from math import isfinite, log10
 from typing import Any
+
+import numpy as np
 
 from vivavoce.core.events import ReadingPaused, VoiceScored
 from vivavoce.domain.audio import Position, samples
@@ -33,8 +35,20 @@ MAX_BACKLOG_S = 10.0
 PAUSE_AFTER_S = 0.2
 """Duration of scoring from which reading counts as paused."""
 
+MEASURED_SCORE = 0.3
+"""The least score of a frame whose level is measured (4 us): that of silence is not needed."""
+
+SILENCE_DB = -96.0
+"""The level of silence, and of frames that are not measured."""
 
 log = logging.getLogger(__name__)
+
+
+def level_db(pcm: bytes) -> float:
+    """Return the level of 16-bit PCM in dB below full scale."""
+    sound = np.frombuffer(pcm, dtype="<i2").astype(np.float32)
+    power = float(np.dot(sound, sound)) / max(1, len(sound)) / 32768**2
+    return max(SILENCE_DB, 10 * log10(power)) if power > 0 else SILENCE_DB
 
 
 class VoiceScorer:
@@ -140,10 +154,21 @@ class VoiceActivityDetection:
 
     def _put_scores(self, scores: list[float]) -> None:
         if scores:
-            arrived = self._audio.position
+            arrived, levels = self._audio.position, self._measure_levels(scores)
             self._events.put_frequent(
-                VoiceScored(self.position, tuple(scores), self.frame_samples, arrived)
+                VoiceScored(self.position, tuple(scores), self.frame_samples, arrived, levels)
             )
+
+    def _measure_levels(self, scores: list[float]) -> tuple[float, ...]:
+        """Return the level of each frame; that of frames without a voice is not measured."""
+        begin = self.position - self.frame_samples * len(scores)
+        spans = zip(range(begin, self.position, self.frame_samples), scores, strict=True)
+        return tuple(
+            level_db(self._audio.read_audio(at, at + self.frame_samples))
+            if score >= MEASURED_SCORE
+            else SILENCE_DB
+            for at, score in spans
+        )
 
     async def _score_batched(self, frame: bytes) -> tuple[float, Any]:
         """Wait for a batch; in a message that takes long, reading counts as paused."""
