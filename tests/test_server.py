@@ -13,11 +13,14 @@ import pytest
 
 import unruly
 from conformance.servers import free_port
+from conformance.wire import audio
 from serving import MODEL, connected, serving
 from vivavoce.config.loading import load_config
+from vivavoce.domain.audio import INPUT_RATE
 from vivavoce.domain.content import BuiltinTool, Tools
 from vivavoce.engines.document_index import Index, default_index_path, list_documents, update_index
 from vivavoce.engines.registry import EngineBuilder
+from vivavoce.engines.scripted import say
 from vivavoce.errors import ClientFault, ConfigError, EngineMissing
 from vivavoce.http.health import ComponentState, Readiness
 from vivavoce.metrics import Metrics
@@ -75,6 +78,36 @@ async def test_a_missing_voice_falls_back_and_is_reported(tmp_path: Path) -> Non
     assert server.readiness.parts
     said = [m["serverContent"].get("outputTranscription", {}) for m in messages]
     assert "".join(each.get("text", "") for each in said) == "still here"
+
+
+SCORED = """
+models = {"*" = "scored"}
+[profiles.scored]
+detector = "energy"
+recognizer = "tones"
+turn_model = "unruly:noted_turn_model"
+responder = { use = "cascade", model = "echo", voice = "tones" }
+[session]
+turn_model = %s
+"""
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_the_turn_model_of_a_profile_is_asked_unless_it_is_off(
+    wanted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unruly.NotedTurnModel, "asked", [])
+    monkeypatch.setattr(unruly.NotedTurnModel, "closed", 0)
+    file = SCORED % str(wanted).lower()
+    async with serving(tmp_path, file, profile=None) as server, connected(server) as client:
+        await client.set_up()
+        await client.send(**audio(say("hello", INPUT_RATE) + bytes(2 * INPUT_RATE)))
+        await client.turn()
+    asked = unruly.NotedTurnModel.asked
+    assert {pause.language for pause in asked} == ({"en"} if wanted else set())
+    assert all(len(pause.pcm) > len(say("hello", INPUT_RATE)) for pause in asked), "all of the turn"
+    assert unruly.NotedTurnModel.closed == 1
 
 
 @pytest.mark.integration

@@ -7,10 +7,18 @@ import atexit
 import contextlib
 import os
 import time
-from typing import cast
+from collections.abc import Sequence
+from typing import ClassVar, cast
 
 from vivavoce.domain.request import EndReason, GenerationRequest
-from vivavoce.engines.ports import Emit, EngineHost, ResponderCapabilities, Settings, Speech
+from vivavoce.engines.ports import (
+    Emit,
+    EngineHost,
+    ResponderCapabilities,
+    Settings,
+    Speech,
+    TurnPause,
+)
 from vivavoce.errors import EngineError, EngineMissing
 
 
@@ -152,3 +160,21 @@ async def fragile(settings: Settings, host: EngineHost) -> Unruly:
 
 async def clinging(settings: Settings, host: EngineHost) -> Unruly:
     return Clinging()
+
+
+class NotedTurnModel:
+    """A turn model that is unsure of everything, and keeps what it was asked."""
+
+    asked: ClassVar[list[TurnPause]] = []
+    closed: ClassVar[int] = 0
+
+    def score(self, pauses: Sequence[TurnPause]) -> list[float]:
+        NotedTurnModel.asked.extend(pauses)
+        return [0.5] * len(pauses)
+
+    async def aclose(self) -> None:
+        NotedTurnModel.closed += 1
+
+
+async def noted_turn_model(settings: Settings, host: EngineHost) -> NotedTurnModel:
+    return NotedTurnModel()

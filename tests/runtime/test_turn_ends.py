@@ -113,7 +113,7 @@ def test_a_newer_request_replaces_one_that_is_open() -> None:
         if not pause.text:
             entered.set()
             leave.wait(10)
-        return 0.5
+        return 0.75 if pause.text else 0.25
 
     async def run() -> list[Event]:
         audio, posted = AudioBuffer(), list[Event]()
@@ -134,7 +134,7 @@ def test_a_newer_request_replaces_one_that_is_open() -> None:
         scorer.close()
         return posted
 
-    assert asyncio.run(run()) == [TurnEndScored(ONE, 100, 0.5)]
+    assert asyncio.run(run()) == [TurnEndScored(ONE, 100, 0.75)]
 
 
 def test_without_a_model_nothing_is_scored() -> None:
@@ -168,6 +168,22 @@ def test_a_model_that_fails_or_is_unsure_leaves_the_usual_silence(
     for model in (None, StubTurnModel(act)):
         played(talk, talks(speech(0.2, "Hi.")), setup=SETUP, settings=SCORED, turn_model=model)
     assert ended[0] == ended[1]
+
+
+@pytest.mark.parametrize("words", [1, 24])
+def test_the_model_hears_the_turn_although_it_was_recognized_already(words: int) -> None:
+    spoken = say(" ".join(["hello"] * words), INPUT_RATE)
+    model = StubTurnModel(lambda pause: 0.5)
+
+    async def talk(client: Client) -> None:
+        await stream(client, spoken + bytes(2 * INPUT_RATE))
+        await client.until(TurnComplete)
+
+    played(talk, talks(speech(0.2, "Hi.")), setup=SETUP, settings=SCORED, turn_model=model)
+    longest = 2 * INPUT_RATE * int(MAX_TURN_S)
+    heard = model.asked[0].pcm
+    assert min(len(spoken), longest) <= len(heard) <= longest
+    assert spoken[-3000:-2000] in heard
 
 
 def test_words_that_ask_for_more_keep_the_turn_open_on_the_host() -> None:

@@ -175,7 +175,11 @@ class Connection:
 
         # From the client to the core.
         audio = AudioBuffer(position)
-        self._transcripts = Transcripts(engines.recognizer, options, audio, self._tasks, put_event)
+        language = spoken_language(options, engines.recognizer)
+        self._turn_ends = TurnEnds(backend.turn_scorer, audio, language, self._tasks, put_event)
+        self._transcripts = Transcripts(
+            engines.recognizer, options, audio, self._tasks, put_event, self._turn_ends.kept_samples
+        )
         self._input = InputReceiver(
             audio,
             VoiceActivityDetection(backend.scorer, audio, self._events) if detects else None,
@@ -189,9 +193,6 @@ class Connection:
         self._frames = FrameReader(
             transport, dialect, self._metering, self._rates, self._input.handle_audio_now
         )
-
-        language = spoken_language(options, engines.recognizer)
-        self._turn_ends = TurnEnds(backend.turn_scorer, audio, language, self._tasks, put_event)
 
         # From the core to the client, the engines, the tools and the store.
         sent = partial(_count_sent, self._reporter, self._metering)

@@ -72,7 +72,10 @@ BROKEN = "The recognizer broke down."
 
 
 class Transcripts:
-    """Recognition of one conversation's spoken turns."""
+    """Recognition of one conversation's spoken turns.
+
+    Audio that was fed is dropped, but for the last `kept_samples`, until the core releases it.
+    """
 
     def __init__(
         self,
@@ -81,9 +84,11 @@ class Transcripts:
         audio: AudioBuffer,
         tasks: EngineTasks,
         post: Callable[[Event], None],
+        kept_samples: int = 0,
     ) -> None:
         self.audio = audio
         self.post = post
+        self._kept_samples = kept_samples
         self._recognizer = recognizer
         self.streams = recognizer.capabilities.streaming
         self._options = options
@@ -159,9 +164,9 @@ class Transcripts:
             self._tasks.cancel_task(open_turn.task)
 
     def progress(self, open_turn: _OpenTurn) -> None:
-        """Drop the audio that was fed, and report progress if it is due."""
+        """Drop audio that was fed, but for what is kept, and report progress if it is due."""
         self._caught_up.set()
-        self.audio.forget_audio(self.needed_from())
+        self.audio.forget_audio(self.needed_from() - self._kept_samples)
         if not open_turn.retired and open_turn.progress_is_due():
             self.post(TranscriptProgressed(open_turn.turn, open_turn.position))
 

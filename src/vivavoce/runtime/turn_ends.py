@@ -95,6 +95,11 @@ class TurnEnds:
         self._post = post
         self._scoring: asyncio.Task[None] | None = None
 
+    @property
+    def kept_samples(self) -> int:
+        """Samples of a turn that are kept for the model, although they were recognized."""
+        return 0 if self._scorer is None else samples(MAX_TURN_S)
+
     def score(self, turn: TurnId, start: Position, position: Position, text: str) -> None:
         """Start to score the pause at `position` of a turn that began at `start`."""
         if self._scorer is None:
