@@ -190,6 +190,7 @@ def test_embedded_function_is_called_by_a_recorded_voice_and_confirmed(
         patience=60,
     )  # fmt: skip
     assert told.all("call") == [{"name": "turn_on_the_lights", "args": {}}]
-    assert told.words("user").lower() == "turnonthelightsplease"
+    words = "".join(filter(str.isalpha, told.words("user").lower()))
+    assert words == "turnonthelightsplease", "recognized with or without punctuation"
     assert told.words("model")
     assert len(told.sound()) > 12_000
