@@ -38,13 +38,15 @@ def test_any_live_server_is_measured(tmp_path: Path, scenario: str) -> None:
     file = tmp_path / "figures.json"
     with serving_in_a_thread(answering) as url:
         command = ["bench", "--url", url, "--scenario", scenario, "--tones", "--json", str(file)]
-        result = run.invoke(app, [*command, "--model", "models/theirs"])
+        page = tmp_path / "page.html"
+        result = run.invoke(app, [*command, "--model", "models/theirs", "--html", str(page)])
     assert result.exit_code == 0, result.output
     assert "2 of 2 turns answered" in result.stdout
     document = json.loads(file.read_text())
     assert (document["endpoint"], document["model"]) == (url, "models/theirs")
     assert document["summary"]["answered"] == 2
     assert document["stopped"] is False
+    assert url in page.read_text("utf-8")
 
 
 def test_the_sessions_that_fit_are_searched(tmp_path: Path, scenario: str) -> None:

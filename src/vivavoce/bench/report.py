@@ -87,7 +87,7 @@ class BenchReport:
             "stopped": self.stopped,
             "limit": str(self.description.limit) if self.description.limit else None,
             "machine": {
-                "system": platform.platform(),
+                "system": f"{platform.system()} {platform.machine()}",
                 "cores": os.cpu_count(),
                 "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
             },

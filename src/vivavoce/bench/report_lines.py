@@ -55,8 +55,12 @@ def _describe_parts(parts: dict[str, Any]) -> Iterator[str]:
         return
     yield f"{'of that, mean':22}by the {parts['source']}, n {parts['count']}"
     for name, value in parts["mean"].items():
-        meaning = PARTS.get(f"{name}_ms") or CLIENT_PARTS[name]
-        yield f"{value * 1000:20.0f}  {meaning}"
+        yield f"{value * 1000:20.0f}  {part_meaning(name)}"
+
+
+def part_meaning(name: str) -> str:
+    """Return what a part of the latency is."""
+    return PARTS.get(f"{name}_ms") or CLIENT_PARTS[name]
 
 
 def _describe_interruptions(figures: dict[str, Any]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from vivavoce.bench.fit import LatencyLimit
 from vivavoce.bench.load import LoadPlan
+from vivavoce.bench.page import render_page
 from vivavoce.bench.report import BenchReport, RunDescription, summarize_level
 from vivavoce.bench.report_lines import describe_level
 from vivavoce.bench.runs import BenchRun, MeasuredServer
@@ -74,7 +75,12 @@ ProcessId = Annotated[
 ServerLog = Annotated[
     Path | None, typer.Option("--server-log", help="Its log (JSON lines), for exact parts.")
 ]
-JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all figures.")]
+JsonFile = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write all figures as JSON.")
+]
+HtmlFile = Annotated[
+    Path | None, typer.Option("--html", metavar="FILE", help="Write one page with plots.")
+]
 
 
 def bench(
@@ -94,6 +100,7 @@ def bench(
     pid: ProcessId = None,
     server_log: ServerLog = None,
     json_file: JsonFile = None,
+    html_file: HtmlFile = None,
     wait: options.Timeout = 30.0,
 ) -> None:
     """Speak to a Live server as users do, and measure how it answers.
@@ -133,7 +140,7 @@ def bench(
                 asyncio.run(run.run_level(sessions, seconds))
         except KeyboardInterrupt:
             report.stopped = True
-    _finish(console, report, json_file)
+    _finish(console, report, json_file, html_file)
 
 
 def _session_options(script: Scenario, model: str, silence_ms: int | None) -> SessionOptions:
@@ -198,7 +205,9 @@ class ServerChoice:
                 yield MeasuredServer(ServerEndpoint(own.url, key), own.process_id, own.log)
 
 
-def _finish(console: Console, report: BenchReport, json_file: Path | None) -> None:
+def _finish(
+    console: Console, report: BenchReport, json_file: Path | None, html_file: Path | None
+) -> None:
     """Print the headline level, and write the files."""
     document = report.as_json()
     if report.stopped:
@@ -213,6 +222,8 @@ def _finish(console: Console, report: BenchReport, json_file: Path | None) -> No
         output.print(f"{fitting} sessions fit {report.description.limit}")
     if json_file is not None:
         _write(json_file, json.dumps(document, ensure_ascii=False, indent=1), "--json")
+    if html_file is not None:
+        _write(html_file, render_page(document), "--html")
     asked = level is not None and bool(level.load.turns)
     answered = level is not None and level.answered_share > 0
     options.check_answered(answered or not asked or report.stopped, failed=False)
