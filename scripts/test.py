@@ -107,6 +107,8 @@ FETCHES = (
 
 def main(arguments: list[str]) -> int:
     """0 when everything passed, 1 otherwise. pytest's own closing line is the last one."""
+    # Hundreds of processes import the tree: without bytecode each of them would compile it again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     python = environment.ready(("test", "lint"))
     lint = "--no-lint" not in arguments
     arguments = [argument for argument in arguments if argument != "--no-lint"]
