@@ -16,7 +16,7 @@ class CueWords:
     questions ("what is it for"); those of verbs end requests, after `objects` ("turn it on").
     `auxiliaries` begin questions, and like `subjects` need a verb, but for a short answer with one
     of the `pronouns` ("yes I do"), with which `copulas` are whole questions ("where is it").
-    `transitives` need an object, unless a question word is it ("what do you want").
+    `transitives` need an object, unless one of `object_questions` is it ("what do you want").
     `subordinators` begin a clause that awaits another, `requests` one that asks for something,
     `question_words` a question. `fillers` and `open_phrases` announce more, `closers` end a turn.
     `joining` announces the last item of a list.
@@ -33,6 +33,7 @@ class CueWords:
     objects: frozenset[str]
     subordinators: frozenset[str]
     question_words: frozenset[str]
+    object_questions: frozenset[str]
     requests: frozenset[str]
     fillers: frozenset[str]
     joining: frozenset[str]
@@ -82,6 +83,7 @@ ENGLISH = CueWords(
     question_words=_words(
         "what what's who who's whose where where's when when's why how how's which"
     ),
+    object_questions=_words("what what's which who who's many much"),
     requests=_words(
         "please tell show give turn set play stop call send find open close add remove put make "
         "remind book order read write search look start switch log cancel check explain describe "

@@ -109,9 +109,8 @@ def _verb_evidence(said: list[str], words: CueWords) -> float | None:
     if last in words.auxiliaries:
         answers = len(said) <= MIN_CLAUSE_WORDS and words.pronouns.intersection(said[:-1])
         return 0.0 if answers or embedded else UNFINISHED
-    if last in words.transitives:
-        return 0.0 if embedded else UNFINISHED
-    return None
+    has_object = words.object_questions.intersection(said[:-1])
+    return UNFINISHED if last in words.transitives and not has_object else None
 
 
 def _particle_evidence(said: list[str], words: CueWords) -> float:
