@@ -374,3 +374,16 @@ def test_a_gap_in_production_is_a_gap_in_playing() -> None:
     playout.add_audio(1.0, now=5.0)
     assert playout.ends_at == 6.0
     assert playout.heard_s(5.5) == 1.5
+
+
+def test_held_audio_is_not_heard_before_it_is_released() -> None:
+    playout = Playout()
+    playout.add_audio(1.0, now=0.0)
+    playout.hold_audio()
+    assert playout.ends_at == 1.0
+    playout.add_audio(1.0, now=0.5)
+    assert playout.ends_at == float("inf")
+    assert playout.heard_s(5.0) == 1.0
+    playout.release_audio(now=5.0)
+    assert playout.ends_at == 6.0
+    assert playout.heard_s(5.5) == 1.5

@@ -33,7 +33,13 @@ from vivavoce.runtime.rate_limit import RateLimiter, RateLimits
 from vivavoce.runtime.tasks import EngineTasks
 from vivavoce.runtime.transcription import Recordings, Transcripts
 from vivavoce.runtime.turn_metrics import TurnReporter
-from vivavoce.runtime.voice_activity import MAX_BACKLOG_S, VoiceActivityDetection, VoiceScorer
+from vivavoce.runtime.voice_activity import (
+    MAX_BACKLOG_S,
+    SILENCE_DB,
+    VoiceActivityDetection,
+    VoiceScorer,
+    level_db,
+)
 from vivavoce.testing.virtual_loop import run_virtually
 
 FRAME = EnergyDetector.frame_samples
@@ -324,3 +330,9 @@ def test_audio_that_has_to_wait_is_left_as_it_is(
         microphone.scorer.close()
 
     run_virtually(run())
+
+
+def test_the_level_of_a_voice_is_measured_and_that_of_silence_is_not() -> None:
+    assert level_db(b"\xff\x7f" * 512) == pytest.approx(0.0, abs=0.01)
+    assert level_db((3277).to_bytes(2, "little") * 512) == pytest.approx(-20.0, abs=0.01)
+    assert level_db(bytes(1024)) == level_db(b"") == SILENCE_DB

@@ -35,7 +35,7 @@ from dataclasses import dataclass
 from enum import Enum
 from math import inf, log10
 
-from vivavoce.core.back_channels import BackChannels, WordsKind
+from vivavoce.core.back_channels import BackChannels, WordsKind, plain_words
 from vivavoce.core.events import TranscriptUpdated, VoiceScored
 from vivavoce.domain.audio import Position, samples
 
@@ -55,7 +55,7 @@ ENOUGH_MS = 250
 """Voice that interrupts where the recognizer says nothing."""
 
 MORE_VOICE_MS = 96
-"""Voice beyond that of a back-channel or a hum, without which words are another reading of it."""
+"""Voice beyond that of a back-channel or a hum, without which as many words are another reading."""
 
 SURE_SILENCE = 0.8
 """The confidence with which a recognizer finds no words in a hum; in the beginning of words it is
@@ -160,7 +160,7 @@ class BargeIn:
         self.answers = False
         self._voice = voice
         self._checked = self._looked_at = edge
-        self._voiced = self._kind_voiced = 0
+        self._voiced = self._kind_voiced = self._words = 0
         self._last_voiced = edge - _ms(GAP_MS)
         self._silence = 0.0
         self._fresh: list[_Frame] = []
@@ -214,15 +214,16 @@ class BargeIn:
             return
         cut_off = update.position - self.edge < _ms(CUT_OFF_MS) and not update.final
         kind = back_channels.classify_words(update.text, self.heard, cut_off)
+        count = len(plain_words(update.text))
         wordless = self.kind is WordsKind.NONE and self._silence >= SURE_SILENCE
         if self.kind is WordsKind.BACK_CHANNEL or wordless:
-            more = self._voiced - self._kind_voiced
-            if kind is WordsKind.NONE or more < _ms(MORE_VOICE_MS):
+            same = self._voiced - self._kind_voiced < _ms(MORE_VOICE_MS)
+            if kind is WordsKind.NONE or (same and count <= max(1, self._words)):
                 return  # another reading of the same sound
         answered = self.answers and kind is WordsKind.BACK_CHANNEL
         if answered or (update.final and kind is WordsKind.BEGINNING):
             kind = WordsKind.OTHER
-        self.kind, self._kind_voiced = kind, self._voiced
+        self.kind, self._kind_voiced, self._words = kind, self._voiced, count
         self._silence = update.confidence or 0.0
         if kind is WordsKind.OTHER:
             self.verdict = Verdict.INTERRUPTION
