@@ -39,7 +39,7 @@ from vivavoce.core.back_channels import BackChannels, WordsKind, plain_words
 from vivavoce.core.events import TranscriptUpdated, VoiceScored
 from vivavoce.domain.audio import Position, samples
 
-LOOKS_MS = (192, 320, 384)
+LOOKS_MS = (192, 256, 320, 384)
 """Sound of a candidate after which a transcript is requested."""
 
 LOOK_AGAIN_MS = 160
