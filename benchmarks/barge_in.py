@@ -22,11 +22,15 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 import numpy as np
-from barge_in_sounds import (
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the root, for a script
+
+from benchmarks.barge_in_sounds import (
     ANSWERING,
     ANSWERS,
     QUESTION,
@@ -60,7 +64,7 @@ from vivavoce.domain.model_family import family_behavior
 from vivavoce.domain.setup import SessionSetup, Transcription
 from vivavoce.engines.hibari import AcousticModel, HibariSynthesizer
 from vivavoce.engines.moonshine import MoonshineNetwork, MoonshineRecognizer
-from vivavoce.engines.ports import RecognitionOptions, Speech, Utterance
+from vivavoce.engines.ports import RecognitionOptions, Speech, Transcript, Utterance
 from vivavoce.engines.registry import locate_weights
 from vivavoce.engines.silero import MODEL, SileroDetector
 from vivavoce.runtime.voice_activity import level_db
@@ -183,9 +187,7 @@ class Conversation:
                 case DropTranscript(turn):
                     self._open.pop(turn, None)
                 case StartGeneration(request):
-                    self._later(
-                        self._now + FIRST_SOUND_S, lambda g=request.generation: self._say(g)
-                    )
+                    self._later(self._now + FIRST_SOUND_S, partial(self._say, request.generation))
                 case Send(Interrupted()) if self.result.interrupted_s is None:
                     self._interrupted()
                 case IgnoreSpeech(_, reason):
@@ -249,12 +251,15 @@ class _Transcript:
         self._context = recognizer.open(RecognitionOptions()).utterance()
         self._utterance: Utterance | None = None
 
-    async def transcribe(self, pcm, position, how):  # type: ignore[no-untyped-def]
+    async def transcribe(
+        self, pcm: Callable[[Position, Position], bytes], position: Position, how: str
+    ) -> Transcript:
         if self._utterance is None:
             self._utterance = await self._context.__aenter__()
         await self._utterance.feed(pcm(self._position, position))
         self._position = max(self._position, position)
-        return await getattr(self._utterance, how)()
+        transcript: Transcript = await getattr(self._utterance, how)()
+        return transcript
 
 
 def report(results: list[Result]) -> dict[str, dict[str, float]]:
@@ -317,4 +322,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
