@@ -87,6 +87,19 @@ def test_an_unfinished_sentence_is_speculated_on_half_a_second_before_its_end() 
     assert len(world.ended) == 1
 
 
+def test_words_are_scored_before_they_are_speculated_on() -> None:
+    """By the sound alone the end was likely; the words say that it is not."""
+    world = paused()
+    world.score_end(0.7)
+    world.score(0.2, 0.01)
+    hypothesis(world, "i would like")
+    assert requests(world) == []
+    world.score_end(0.05)
+    world.score(0.5, 0.01)
+    assert not requests(world)
+    assert not world.ended
+
+
 def test_without_a_score_the_turn_ends_and_is_speculated_on_as_without_a_model() -> None:
     world = paused()
     hypothesis(world, "i would like")
@@ -97,10 +110,11 @@ def test_without_a_score_the_turn_ends_and_is_speculated_on_as_without_a_model()
     assert len(world.ended) == 1
 
 
-@pytest.mark.parametrize("stale", ["resumed", "ended", "next pause", "closed"])
+@pytest.mark.parametrize("stale", ["resumed", "ended", "next pause", "closed", "words known"])
 def test_a_score_that_comes_late_changes_nothing(stale: str) -> None:
     world = paused()
-    late = TurnEndScored(world.scores[0].turn, world.scores[0].position, 0.95)
+    first = world.scores[0]
+    late = TurnEndScored(first.turn, first.position, 0.95, first.number)
     match stale:
         case "resumed":
             world.score(0.2, 0.9)
@@ -109,6 +123,8 @@ def test_a_score_that_comes_late_changes_nothing(stale: str) -> None:
             world.score(0.3, 0.01)
         case "ended":
             world.score(0.9, 0.01)
+        case "words known":
+            hypothesis(world, "i would like")
         case "closed":
             world.do(ClientGone())
     ended = list(world.ended)

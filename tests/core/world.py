@@ -236,7 +236,7 @@ class World:
     def score_end(self, probability: float) -> list[Effect]:
         """The turn model's score of the pause that it was last asked about."""
         asked = self.scores[-1] if self.scores else ScoreTurnEnd(TurnId(99), 0, 0)
-        return self.do(TurnEndScored(asked.turn, asked.position, probability))
+        return self.do(TurnEndScored(asked.turn, asked.position, probability, asked.number))
 
     # --- the model --------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import pytest
 from runtime.clients import SETUP, played, speech, stream, talks
 from runtime.dialogues import holds
 from support.host_rig import Client
+from vivavoce.core.effects import ScoreTurnEnd
 from vivavoce.core.events import Event, TurnEndScored
 from vivavoce.core.messages import TurnComplete
 from vivavoce.core.settings import SessionSettings
@@ -58,7 +59,7 @@ def score_all(model: TurnModel | None, *asked: tuple[int, int, str]) -> list[Eve
         scorer = TurnScorer(model) if model is not None else None
         ends = TurnEnds(scorer, audio, "en-US", tasks := EngineTasks(), events.append)
         for start, position, text in asked:
-            ends.score(ONE, start, position, text)
+            ends.score(ScoreTurnEnd(ONE, start, position, text, 2))
             await asyncio.sleep(0.2)
         await tasks.aclose()
         if scorer is not None:
@@ -70,7 +71,7 @@ def score_all(model: TurnModel | None, *asked: tuple[int, int, str]) -> list[Eve
 
 def test_a_pause_is_scored_with_its_sound_words_and_language() -> None:
     model = StubTurnModel(lambda pause: 0.75)
-    assert score_all(model, (16000, 48000, "turn it on")) == [TurnEndScored(ONE, 48000, 0.75)]
+    assert score_all(model, (16000, 48000, "turn it on")) == [TurnEndScored(ONE, 48000, 0.75, 2)]
     assert model.asked == [TurnPause(b"\1\0" * 32000, "turn it on", "en-US")]
 
 
@@ -100,7 +101,7 @@ def test_a_model_that_works_again_is_reported_and_may_fail_again(
 
     caplog.set_level(logging.INFO)
     asked = (0, 100, ""), (0, 200, ""), (0, 300, "")
-    assert score_all(StubTurnModel(act), *asked) == [TurnEndScored(ONE, 200, 0.5)]
+    assert score_all(StubTurnModel(act), *asked) == [TurnEndScored(ONE, 200, 0.5, 2)]
     levels = [r.levelno for r in caplog.records if "turn model" in r.getMessage()]
     assert levels == [logging.ERROR, logging.INFO, logging.ERROR]
 
@@ -125,16 +126,16 @@ def test_a_newer_request_replaces_one_that_is_open() -> None:
 
         scorer = TurnScorer(StubTurnModel(act, inline=False))
         ends = TurnEnds(scorer, audio, "", tasks := EngineTasks(), post)
-        ends.score(ONE, 0, 100, "")
+        ends.score(ScoreTurnEnd(ONE, 0, 100))
         await asyncio.to_thread(entered.wait, 10)
-        ends.score(ONE, 0, 100, "words")
+        ends.score(ScoreTurnEnd(ONE, 0, 100, "words", 2))
         leave.set()
         await done.wait()
         await tasks.aclose()
         scorer.close()
         return posted
 
-    assert asyncio.run(run()) == [TurnEndScored(ONE, 100, 0.75)]
+    assert asyncio.run(run()) == [TurnEndScored(ONE, 100, 0.75, 2)]
 
 
 def test_without_a_model_nothing_is_scored() -> None:

@@ -194,8 +194,8 @@ class CoreRunner:
                 case RefreshTranscript(turn, position, paused):
                     if paused or self.script.streams:
                         self._refresh(turn, position)
-                case ScoreTurnEnd(turn, _, position, text):
-                    score = TurnEndScored(turn, position, score_last_word(text))
+                case ScoreTurnEnd(turn, _, position, text, number):
+                    score = TurnEndScored(turn, position, score_last_word(text), number)
                     self._happens(self._now + SCORE_S, score)
                 case FinishTranscript(turn, end):
                     heard = self._heard(self._spans.pop(turn), end)

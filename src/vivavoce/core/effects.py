@@ -108,14 +108,15 @@ class RefreshTranscript:
 class ScoreTurnEnd:
     """Score whether the turn ends with the pause at `position`; best effort.
 
-    The outcome returns as `TurnEndScored`. `start` is where the turn began, `text` the words up to
-    the pause; empty while they are not known.
+    The outcome returns as `TurnEndScored` with the `number` of this request. `start` is where the
+    turn began, `text` the words up to the pause; empty while they are not known.
     """
 
     turn: TurnId
     start: Position
     position: Position
     text: str = ""
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,11 +139,12 @@ class TranscriptFailed:
 
 @dataclass(frozen=True, slots=True)
 class TurnEndScored:
-    """Probability (0..1) that the turn ends with its pause at `position`."""
+    """Probability (0..1) that the turn ends with its pause at `position`, by request `number`."""
 
     turn: TurnId
     position: Position
     probability: float
+    number: int = 0
 
 
 # --- from a generation -------------------------------------------------------------------

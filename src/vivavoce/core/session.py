@@ -59,6 +59,7 @@ from vivavoce.core.turn_detection import (
     ActivityTracker,
     SpeechEdge,
     SpeechEvent,
+    speculation_silence,
     vad_params,
 )
 from vivavoce.core.user_turns import MAX_FRAMES, Update
@@ -343,7 +344,8 @@ class LiveSession:
         """Apply the score of a pause, which may end the turn; older ones are ignored."""
         if self.conversation.user.is_pause(event):
             ends = self._tracker.apply_score(event.probability)
-            self.conversation.user.delay_speculation(self._tracker.required)
+            begins = speculation_silence(self._tracker.required)
+            self.conversation.user.delay_speculation(begins)
             self._handle_speech(ends, step)
 
     def _handle_video(self, event: VideoArrived, step: Step) -> None:

@@ -67,6 +67,9 @@ ANSWER_LEAD = samples(0.5)
 SCORE_LEAD = samples(0.25)
 """Silence from which a speculation begins although the pause has no score yet."""
 
+SCORE_WAIT = samples(0.1)
+"""Silence for which a speculation waits for a score that was requested, at most."""
+
 PREFIX_PADDING_MS = 20
 PRE_ROLL_MS = 400
 

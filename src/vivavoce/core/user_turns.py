@@ -52,12 +52,7 @@ from vivavoce.core.effects import (
 from vivavoce.core.events import TranscriptUpdated, TurnEndScored
 from vivavoce.core.token_counts import MAX_BYTES, size_bytes
 from vivavoce.core.transcript_pieces import continuation
-from vivavoce.core.turn_detection import (
-    SCORE_LEAD,
-    SpeechEdge,
-    SpeechEvent,
-    speculation_silence,
-)
+from vivavoce.core.turn_detection import SCORE_LEAD, SCORE_WAIT, SpeechEdge, SpeechEvent
 from vivavoce.domain.audio import Position, samples, seconds
 from vivavoce.domain.content import Blob, Content, Part, Role, Text, Tools
 from vivavoce.domain.ids import TurnId
@@ -197,7 +192,6 @@ class UserTurns:
             turn.silent_from, turn.scores = event.edge, 0
             step.emit(RefreshTranscript(turn.id, event.position, paused=True))
             if self._scores:
-                turn.speculate_from = event.edge + SCORE_LEAD
                 self._request_score(turn, step)
         elif state is TurnState.ENDED:
             turn.end, turn.ended_at = max(event.position, turn.start), step.now
@@ -225,21 +219,25 @@ class UserTurns:
             self._request_score(turn, step)
 
     def is_pause(self, scored: TurnEndScored) -> bool:
-        """Return whether a score is of the present pause."""
+        """Return whether a score is of the present pause, and the latest that was requested."""
         turn = self.open
         if turn is None or turn.state is not TurnState.PAUSED:
             return False
-        return (turn.id, turn.paused_at) == (scored.turn, scored.position)
+        latest = turn.id, turn.paused_at, turn.scores
+        return latest == (scored.turn, scored.position, scored.number)
 
-    def delay_speculation(self, required: int) -> None:
-        """Let a speculation begin shortly before `required` samples of silence end the turn."""
+    def delay_speculation(self, silence: int) -> None:
+        """Let a speculation begin after so many samples of silence."""
         if (turn := self.open) is not None:
-            turn.speculate_from = turn.silent_from + speculation_silence(required)
+            turn.speculate_from = turn.silent_from + silence
 
     def _request_score(self, turn: SpokenTurn, step: Step) -> None:
         turn.scores += 1
         turn.scored_text = turn.words_at_pause
-        step.emit(ScoreTurnEnd(turn.id, turn.start, turn.paused_at, turn.scored_text))
+        wait = self.processed_until + SCORE_WAIT
+        turn.speculate_from = max(turn.silent_from + SCORE_LEAD, wait)
+        pause = turn.start, turn.paused_at, turn.scored_text
+        step.emit(ScoreTurnEnd(turn.id, *pause, number=turn.scores))
 
     def settle_turn(self, turn_id: TurnId, step: Step, failed: bool = False) -> None:
         """End recognition of a turn: it becomes ready, or is removed without words."""

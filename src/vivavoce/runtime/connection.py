@@ -347,8 +347,8 @@ class Connection:
                 self._transcripts.refresh(turn, position, paused)
             case FinishTranscript(turn=turn, end=end, paused_at=paused_at):
                 self._transcripts.finish(turn, end, paused_at)
-            case ScoreTurnEnd(turn=turn, start=start, position=position, text=text):
-                self._turn_ends.score(turn, start, position, text)
+            case ScoreTurnEnd():
+                self._turn_ends.score(effect)
             case DropTranscript(turn=turn):
                 self._transcripts.drop(turn)
             case SaveCheckpoint(checkpoint=checkpoint, new_handle=new_handle):

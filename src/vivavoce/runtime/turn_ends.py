@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Any
 
+from vivavoce.core.effects import ScoreTurnEnd
 from vivavoce.core.events import Event, TurnEndScored
-from vivavoce.domain.audio import Position, samples
-from vivavoce.domain.ids import TurnId
+from vivavoce.domain.audio import samples
 from vivavoce.engines.batcher import INLINE_SHARE, Batcher
 from vivavoce.engines.ports import MAX_TURN_S, TurnModel, TurnPause
 from vivavoce.errors import EngineError
@@ -100,15 +100,15 @@ class TurnEnds:
         """Samples of a turn that are kept for the model, although they were recognized."""
         return 0 if self._scorer is None else samples(MAX_TURN_S)
 
-    def score(self, turn: TurnId, start: Position, position: Position, text: str) -> None:
-        """Start to score the pause at `position` of a turn that began at `start`."""
+    def score(self, asked: ScoreTurnEnd) -> None:
+        """Start to score a pause."""
         if self._scorer is None:
             return
         self.cancel()
-        begin = max(start, position - samples(MAX_TURN_S))
-        pause = TurnPause(self._audio.read_audio(begin, position), text, self._language)
-        work = self._run(self._scorer, pause, turn, position)
-        self._scoring = self._tasks.start_task(f"turn end {turn}", work)
+        begin = max(asked.start, asked.position - samples(MAX_TURN_S))
+        pcm = self._audio.read_audio(begin, asked.position)
+        work = self._run(self._scorer, TurnPause(pcm, asked.text, self._language), asked)
+        self._scoring = self._tasks.start_task(f"turn end {asked.turn}", work)
 
     def cancel(self) -> None:
         """Cancel the request that is open."""
@@ -116,9 +116,7 @@ class TurnEnds:
             self._tasks.cancel_task(self._scoring)
             self._scoring = None
 
-    async def _run(
-        self, scorer: TurnScorer, pause: TurnPause, turn: TurnId, position: Position
-    ) -> None:
+    async def _run(self, scorer: TurnScorer, pause: TurnPause, asked: ScoreTurnEnd) -> None:
         score = await scorer.score(pause)
         if score is not None:
-            self._post(TurnEndScored(turn, position, score))
+            self._post(TurnEndScored(asked.turn, asked.position, score, asked.number))
