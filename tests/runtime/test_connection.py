@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from itertools import pairwise
 
 import pytest
 
@@ -30,6 +31,7 @@ from vivavoce.core.messages import (
     SetupComplete,
     TurnComplete,
 )
+from vivavoce.core.settings import BargeInHandling, SessionSettings
 from vivavoce.domain.audio import INPUT_RATE, OUTPUT_RATE, AudioChunk
 from vivavoce.domain.request import GenerationRequest
 from vivavoce.engines.scripted import hear, say
@@ -165,6 +167,25 @@ def test_interrupted_overtakes_sound_that_waits_for_a_slow_client() -> None:
     client = played(interrupt_slowly, StepResponder(story))
     heard_s = len(client.pcm) / 2 / OUTPUT_RATE
     assert heard_s < 1.0, "queued sound was still sent"
+
+
+def test_output_waits_while_an_interruption_is_decided() -> None:
+    """The answer is produced at the pace of playing, so a gap of its pieces is the hold."""
+
+    async def murmur(client: Client) -> None:
+        client.say(TextReceived("tell me a story"))
+        await client.until(ModelAudio, 5)
+        await stream(client, say("ok", INPUT_RATE) + SILENCE)
+        await client.until(TurnComplete)
+
+    answer = [step for n in range(40) for step in (speech(0.1, f"w{n} "), Pause(0.1))]
+    settings = SessionSettings(barge_in=BargeInHandling.DELIBERATE)
+    client = played(murmur, StepResponder(lambda request: answer), settings=settings)
+    times = [when for when, message in client.heard if isinstance(message, ModelAudio)]
+    gaps = [after - before for before, after in pairwise(times)]
+    assert max(gaps) == pytest.approx(0.4, abs=0.15), "held"
+    assert Interrupted() not in client.messages
+    assert len(client.pcm) == 40 * OUTPUT_RATE // 10 * 2
 
 
 # --- leaving no trace ----------------------------------------------------------------------
