@@ -79,6 +79,7 @@ def test_embedded_lights_are_turned_on_by_speech(embedded: Running, tmp_path: Pa
     told = drive(
         embedded, tmp_path, load_recording("lights.wav"), config={**SPOKEN, "tools": [LIGHTS]}
     )
-    assert transcript(told, "input").strip() == "Turn on the lights please"
+    heard = transcript(told, "input").replace(",", "").strip(" .")  # punctuated as it hears it
+    assert heard == "Turn on the lights please"
     assert named_calls(told) == ["turn_on_the_lights"]
     assert len(sound(told)) > 12_000, "a spoken confirmation follows"

@@ -67,7 +67,7 @@ WAYS = {
 @pytest.mark.parametrize("seed", range(budget(1, 8)))
 def test_resumed_at_every_point_it_goes_on_as_if_it_had_not_been_cut(way: str, seed: int) -> None:
     choose = random.Random(f"{way} {seed}")
-    path = [choose.choice(ANYTHING) for _ in range(80)]
+    path = [choose.choice(ANYTHING) for _ in range(160)]
     whole, cut = World(WAYS[way], SETTINGS), World(WAYS[way], SETTINGS)
     cuts = 0
     for name in path:

@@ -16,7 +16,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-_MARK = re.compile(r"\s*\[(\d+(?:\.\d+)?)\]\s*")
+_MARK = re.compile(r"\[(\d+(?:\.\d+)?)\]")
 
 VOICES = (
     "Puck", "Kore", "Charon", "Aoede", "Orus", "Leda", "Umbriel", "Zephyr", "Algenib", "Sulafat",
@@ -82,7 +82,7 @@ def spoken_text(marked: str, name: str, kind: str, place: int) -> SpokenText:
 
     Raises `ValueError` for a text without words between two marks.
     """
-    parts = _MARK.split(marked.strip())
+    parts = [part.strip() for part in _MARK.split(marked)]
     phrases, pauses = parts[::2], parts[1::2]
     if not all(phrases):
         raise ValueError(f"{name}: a mark needs words on both sides: {marked!r}")

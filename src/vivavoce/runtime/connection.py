@@ -166,7 +166,7 @@ class Connection:
         engines, options = backend.engines, recognition_options(setup)
 
         # What the parts share: events for the core, tasks of engines, limits, measurements.
-        self._events = EventQueue(self._handle_at_once)
+        self._events = EventQueue()
         self._tasks = EngineTasks()
         self._rates = RateLimiter(backend.rates)
         self._reporter = TurnReporter(session_id, backend.listener)
@@ -241,7 +241,11 @@ class Connection:
         async with asyncio.TaskGroup() as tasks:
             reader = tasks.create_task(self._read(), name="read")
             writer = tasks.create_task(self._write(), name="write")
-            await self._converse()
+            self._events.handle_at_once = self._handle_at_once
+            try:
+                await self._converse()
+            finally:
+                self._events.handle_at_once = None  # a closed session leaves no cycle
             reader.cancel()
             self._cancel_engines()
             self._outbox.finish()

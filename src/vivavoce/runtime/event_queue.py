@@ -21,11 +21,11 @@ HIGH_WATER_EVENTS = 64
 class EventQueue:
     """First-in, first-out queue of events with one consumer and any number of producers.
 
-    `handle_at_once` is the consumer for frequent events; without one they are queued, too.
+    `handle_at_once` is set while there is a consumer for frequent events; else they are queued.
     """
 
     def __init__(self, handle_at_once: Callable[[Event], None] | None = None) -> None:
-        self._handle_at_once = handle_at_once
+        self.handle_at_once = handle_at_once
         self.wakes_at = -inf
         """When `wait_for_event` returns without an event; -inf while nothing waits."""
         self._events: deque[Event] = deque()
@@ -45,10 +45,10 @@ class EventQueue:
 
     def put_frequent(self, event: Event) -> None:
         """Have a frequent event handled at once, or append it behind those that wait."""
-        if self._events or self._handle_at_once is None:
+        if self._events or self.handle_at_once is None:
             self.put_event(event)
         else:
-            self._handle_at_once(event)
+            self.handle_at_once(event)
 
     def take_event(self) -> Event | None:
         """Remove and return the oldest event, if there is one."""
