@@ -47,7 +47,7 @@ LOUDEST_DBFS = -6.0
 QUIET_S = 0.3
 """The user counts as having finished after this long without speech."""
 
-LONGEST_VALUE = 160
+MAX_VALUE_CHARS = 160
 """Characters of a function's arguments, and of its result, that are shown."""
 
 LABEL_STYLE = "dim"
@@ -56,7 +56,7 @@ STATE_STYLES = {"listening": "green", "thinking": "yellow", "speaking": "cyan"}
 
 
 class ConversationState(Enum):
-    """What the server is doing in the conversation."""
+    """Activity of the server in the conversation."""
 
     LISTENING = "listening"
     THINKING = "thinking"
@@ -179,7 +179,7 @@ def _json(value: Any) -> str:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
+    return text if len(text) <= MAX_VALUE_CHARS else text[: MAX_VALUE_CHARS - 1] + "…"
 
 
 def printable(text: str) -> str:

@@ -130,12 +130,12 @@ after 7 to 8 s, on idle ones after 2."""
 UNANSWERED_S = 20.0
 """Longest time without an answer to probes, as on a busy machine while engines load."""
 
-LONGEST_START_S = 180.0
+START_TIMEOUT_S = 180.0
 """Longest wait; then the session is opened all the same, and its error says more."""
 
 
 def wait_until_ready(
-    endpoint: ServerEndpoint, report: Callable[[str], None], timeout_s: float = LONGEST_START_S
+    endpoint: ServerEndpoint, report: Callable[[str], None], timeout_s: float = START_TIMEOUT_S
 ) -> None:
     """Return when no part of the server at `endpoint` is starting any more.
 
