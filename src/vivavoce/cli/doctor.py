@@ -1,4 +1,4 @@
-"""`vivavoce doctor`: examine the installation, try each engine and each tool, say what to do."""
+"""`vivavoce doctor`: check the installation, each engine and each tool, and print fixes."""
 
 from __future__ import annotations
 

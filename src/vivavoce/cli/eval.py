@@ -43,7 +43,7 @@ INSTRUCTION = "You are a helpful and friendly assistant. Answer in one short sen
 
 @dataclass(frozen=True, slots=True)
 class EvaluationOptions:
-    """What to measure, and where."""
+    """Options of the evaluation: tiers, server, model and recordings."""
 
     tiers: tuple[str, ...]
     endpoint: ServerEndpoint | None

@@ -1,4 +1,4 @@
-"""Examine an installation without starting an engine: host, port, TLS, store, weights, sound."""
+"""Check an installation without starting an engine: host, port, TLS, store, weights, sound."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ANSWER_S = 3.0
 
 
 class Severity(IntEnum):
-    """How bad a finding is; the worst one is the exit status of `vivavoce doctor`.
+    """Severity of a finding; the worst one is the exit status of `vivavoce doctor`.
 
     A note is something to know that is not wrong.
     """

@@ -1,4 +1,4 @@
-"""The root command. The module of a command is imported on first use."""
+"""Root command `vivavoce`: import the module of a subcommand on its first use."""
 
 from __future__ import annotations
 

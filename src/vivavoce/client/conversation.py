@@ -266,12 +266,12 @@ class Turn:
 
     @property
     def failed(self) -> bool:
-        """Whether the server could not answer; `reason` says why."""
+        """Return whether the server could not answer; `reason` says why."""
         return self.reason not in NORMAL_REASONS
 
     @property
     def has_answer(self) -> bool:
-        """Whether anything but the input's transcript has come."""
+        """Return whether anything but the input's transcript has come."""
         return bool(self.pieces or self.tools or self.code or self.audio_s)
 
     def latency_ms(self, at: float | None) -> int | None:
@@ -346,7 +346,7 @@ class TurnLog:
 
     @property
     def unanswered(self) -> bool:
-        """Whether input was sent that belongs to no turn yet."""
+        """Return whether input was sent that belongs to no turn yet."""
         return self._clock.began != self._answered_at
 
     def add_message(

@@ -135,12 +135,12 @@ class McpConnection:
 
     @property
     def up(self) -> bool:
-        """Whether the server is connected and its tools may be offered."""
+        """Return whether the server is connected and its tools may be offered."""
         return self.state is McpConnectionState.UP
 
     @property
     def over(self) -> bool:
-        """Whether nothing of the connection is left, or there never was any."""
+        """Return whether the connection's task has ended, or never started."""
         return self._task is None or self._task.done()
 
     def start(self) -> None:

@@ -55,7 +55,7 @@ _NOT_FOUND = 404
 
 @dataclass(slots=True)
 class Delivery:
-    """Whether one call was delivered. `refused`: the server did not take it, so nothing ran."""
+    """Delivery status of one call. `refused`: the server did not take it, so nothing ran."""
 
     refused: bool = False
 
