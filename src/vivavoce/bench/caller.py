@@ -38,7 +38,7 @@ REPLY_TIMEOUT_S = 30.0
 
 @dataclass(slots=True)
 class ConversationRecord:
-    """What one conversation was: speech, arrivals, and how well the microphone kept its times.
+    """Record of one conversation: speech, arrivals, and how well the microphone kept its times.
 
     `skipped` names the steps that were to be spoken over a reply that was over before.
     """

@@ -20,7 +20,7 @@ SPREAD_S = 4.0
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """What every user of a run does: the sessions' setup and the recorded conversations."""
+    """Plan of every user of a run: the sessions' setup and the recorded conversations."""
 
     endpoint: ServerEndpoint
     options: SessionOptions

@@ -18,7 +18,7 @@ MIN_GAP_S = 0.005
 
 
 class ArrivalKind(StrEnum):
-    """What arrived from the server, by the API's names."""
+    """Kind of a server message, by the API's names."""
 
     AUDIO = "audio"
     TRANSCRIPTION = "inputTranscription"
@@ -114,7 +114,7 @@ def split_replies(arrivals: Iterable[Arrival]) -> list[Reply]:
 
 @dataclass(frozen=True, slots=True)
 class Playback:
-    """How a player that starts at the first sample got through a reply.
+    """Playback of a reply by a player that starts at the first sample: gaps and late chunks.
 
     `gaps_s` are the times for which it had nothing to play, `late_chunks` of `chunks` arrived after
     they were due.

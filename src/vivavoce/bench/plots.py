@@ -18,7 +18,7 @@ DASHES = ("", "7 4", "2 3", "10 3 2 3")
 
 
 class SeriesKind(StrEnum):
-    """How the points of a series are drawn."""
+    """Drawing style of the points of a series."""
 
     LINE = "line"
     STEPS = "steps"

@@ -50,7 +50,7 @@ class MeasuredLevel:
 
 @dataclass(frozen=True, slots=True)
 class RunDescription:
-    """What was measured, as a report names it."""
+    """Description of a run, as a report names it."""
 
     endpoint: str
     model: str

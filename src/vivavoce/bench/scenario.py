@@ -45,7 +45,7 @@ Seconds = Annotated[float, Field(ge=0, le=600)]
 
 
 class Expectation(StrEnum):
-    """What should follow a step."""
+    """Response that should follow a step."""
 
     REPLY = "reply"
     INTERRUPTION = "interruption"
@@ -93,7 +93,7 @@ class ScenarioStep(_Strict):
 
     @property
     def label(self) -> str:
-        """What is said, for reports."""
+        """File name or words of the step, for reports."""
         return self.wav.name if self.wav is not None else line_text(self.line)
 
 

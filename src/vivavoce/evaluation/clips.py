@@ -68,7 +68,7 @@ class LabelledClip:
 
     @property
     def end_s(self) -> float:
-        """When the last word ends."""
+        """End of the last word."""
         return self.speech[-1][1]
 
     @property

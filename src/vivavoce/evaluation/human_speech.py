@@ -45,7 +45,7 @@ class LabelledRecording:
 
     @property
     def stretches(self) -> tuple[Span, ...]:
-        """When the voice speaks."""
+        """Times at which the voice speaks."""
         begins = [self.speech[0], *(end for _, end in self.pauses)]
         ends = [*(begin for begin, _ in self.pauses), self.speech[1]]
         return tuple(zip(begins, ends, strict=True))

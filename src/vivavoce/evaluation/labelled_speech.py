@@ -46,7 +46,7 @@ class SpokenText:
 
 
 class OverlapKind(Enum):
-    """What is heard over the model's speech."""
+    """Kind of sound over the model's speech."""
 
     BACKCHANNEL = "backchannels"
     INTERRUPTION = "interruptions"
@@ -55,7 +55,7 @@ class OverlapKind(Enum):
 
     @property
     def takes_floor(self) -> bool:
-        """Whether the model should stop speaking."""
+        """Return whether the model should stop speaking."""
         return self is OverlapKind.INTERRUPTION
 
 

@@ -176,7 +176,7 @@ async def talk_to(endpoint: ServerEndpoint, options: SessionOptions) -> AsyncIte
 
 @dataclass(frozen=True, slots=True)
 class SpokenOutcome:
-    """What became of a spoken turn: whether the model took over in it, and answered after it.
+    """Outcome of a spoken turn: whether the model took over in it, and answered after it.
 
     `latency_s` is from the last word to the first sound of the answer, `None` without one.
     """

@@ -38,7 +38,7 @@ shortly before a silence belongs to it."""
 
 @dataclass(frozen=True, slots=True)
 class DetectedTurn:
-    """What became of one clip: which pauses were taken for its end, and when its end was found.
+    """Turn ends detected in one clip: the pauses taken for its end, and the delay of its end.
 
     `delay_s` counts from the last word; `None` if the end was not found before the clip's own.
     `inside_speech` are ends that were found while the voice spoke.
@@ -183,7 +183,7 @@ def sweep_policies(silences: Sequence[ScoredSilence], lag_s: float) -> list[Oper
 
 @dataclass(frozen=True, slots=True)
 class OverlapOutcome:
-    """What the model did after a sound over its speech; times from the sound's first sample.
+    """Response of the model to a sound over its speech; times from the sound's first sample.
 
     `stopped_after_s` is when it was interrupted, `None` if it went on. `reply_after_end_s` is when
     an answer to the sound began, counted from the sound's end. `late_bytes` is the old answer's

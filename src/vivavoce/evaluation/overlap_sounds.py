@@ -1,4 +1,4 @@
-"""What is heard over the model's speech: short words, a second voice far away, and noises.
+"""Sounds to play over the model's speech: short words, a second voice far away, and noises.
 
 Noises are made from a seeded generator. They have the loudness, the duration and the envelope of
 a cough or a door and no more: a detector that takes recordings of real ones for speech may ignore

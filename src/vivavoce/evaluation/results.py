@@ -27,7 +27,7 @@ from vivavoce.evaluation.turn_ends import LONGEST_WINDOW_S
 
 
 class Comparability(Enum):
-    """What a row may be compared with."""
+    """Comparability of a row with published figures."""
 
     RATIO = "ratio"
     """The ratio of two of our rows with the ratio of the same two published."""
