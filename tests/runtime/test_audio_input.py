@@ -138,7 +138,7 @@ def test_a_header_without_a_size_holds_to_the_end(size: int) -> None:
 
 
 def test_a_header_that_comes_byte_by_byte_is_read_once() -> None:
-    """By the work it takes beside sound of the same size: it has hundreds of chunks to read anew."""
+    """By the work it takes beside sound of the same size: it has hundreds of chunks to read."""
 
     def feed(data: bytes) -> tuple[bytes, float]:
         buffer, began = AudioBuffer(), time.process_time()
