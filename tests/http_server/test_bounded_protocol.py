@@ -139,6 +139,7 @@ def test_a_connection_that_is_lost_leaves_no_timer(taken_s: float) -> None:
 
 
 LARGEST = 2**20
+PING_FRAME = Frame(Opcode.PING, b"").serialize(mask=True)
 
 
 def parser(splits: bool) -> ServerProtocol:
@@ -201,6 +202,18 @@ def test_a_large_frame_is_read_in_fragments_and_means_the_same(extra: int, cut: 
     received = frames(data, cut)
     assert messages(received) == messages(frames(data, 4096, splits=False))
     assert max(len(frame.data) for frame in received) <= FRAGMENT_BYTES
+
+
+def test_what_is_missing_of_a_frame_may_be_read_at_once() -> None:
+    protocol = parser(splits=True)
+    reader = protocol.reader
+    assert isinstance(reader, FrameSplitter)
+    data = sent(Frame(Opcode.TEXT, bytes(4_000)))
+    missing = []
+    for piece in (data[:1], data[1:2_000], data[2_000:], PING_FRAME[:1], PING_FRAME[1:]):
+        protocol.receive_data(piece)
+        missing.append(reader.missing)
+    assert missing == [0, len(data) - 2_000, 0, 0, 0]
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,11 @@ def test_a_connection_does_not_wait_for_an_engine_that_will_not_let_go(
         return gone
 
     assert run_virtually(leave()) <= 1 + RELEASE_TIMEOUT_S + 0.1
-    held = [vars(each) for each in caplog.records if each.message == "engine does not let go"]
+    held = [
+        vars(each)
+        for each in caplog.records
+        if each.message == "engine does not release the conversation"
+    ]
     assert [each["engine"] for each in held] == ["responder"]
 
 

@@ -1,4 +1,4 @@
-"""Refuse sockets and programs to unit tests.
+"""Fail unit tests that open sockets or start programs.
 
 Python announces each of these acts to the interpreter's audit hooks, of which one is added here for
 the life of the process. Acts of a library while it is imported are let pass: urllib3 binds a socket

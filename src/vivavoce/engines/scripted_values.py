@@ -1,4 +1,4 @@
-"""Numbers and texts that a schema allows, for arguments that are made up.
+"""Generate numbers and strings that satisfy a JSON Schema, for the scripted engine's arguments.
 
 Bounds and factors of numbers are taken as they are written, in decimal: 0.3 is a multiple of 0.1.
 

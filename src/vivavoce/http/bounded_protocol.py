@@ -147,12 +147,14 @@ class FrameSplitter(StreamReader):
     fragments share a mask where their lengths are multiples of its four bytes: so only headers are
     written. The parser itself refuses frames above `largest` bytes by their header.
 
-    `left` counts the bytes of the present frame that the parser has not had.
+    `left` counts the bytes of the present large frame that the parser has not had, `missing` those
+    of any frame that have not arrived.
     """
 
     def __init__(self, largest: int) -> None:
         super().__init__()
         self.left = 0
+        self._wanted = 0
         self._largest = largest
         self._final = 0
         self._mask = b""
@@ -170,6 +172,18 @@ class FrameSplitter(StreamReader):
             if len(self.buffer) >= _HEAD.size:
                 self._split()
         return False
+
+    @property
+    def missing(self) -> int:
+        """Bytes still to arrive of what the parser waits for; no other frame is among them."""
+        return max(0, self._wanted - len(self.buffer))
+
+    def read_exact(self, n: int) -> Generator[None, None, bytearray]:
+        """Yield until `n` bytes have arrived, and return them."""
+        self._wanted = n
+        found = yield from super().read_exact(n)
+        self._wanted = 0
+        return found
 
     def _await(self, count: int) -> Generator[None, None, None]:
         while len(self.buffer) < count and not self.eof:

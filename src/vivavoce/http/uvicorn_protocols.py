@@ -29,6 +29,9 @@ from vivavoce.protocol import close
 READ_BYTES = 2 * 1024
 """Bytes read at a time: 340 of the smallest frames or HTTP chunks take a few milliseconds."""
 
+FRAME_READ_BYTES = 8 * 1024
+"""Bytes read at a time within any frame: 100 ms of a microphone is the rest of one."""
+
 LARGE_READ_BYTES = 64 * 1024
 """Bytes read at a time within a large frame, which needs no parsing."""
 
@@ -156,7 +159,9 @@ class LiveSocket(WebSocketsSansIOProtocol, BoundedProtocol):
 
     @property
     def read_size(self) -> int:
-        return LARGE_READ_BYTES if self._frames.left >= LARGE_READ_BYTES else self.pace.size
+        if self._frames.left >= LARGE_READ_BYTES:
+            return LARGE_READ_BYTES
+        return max(self.pace.size, min(self._frames.missing, FRAME_READ_BYTES))
 
     def _stop_reading_for_close(self) -> None:
         """Stop waiting for the client's close frame behind much other data."""

@@ -422,7 +422,7 @@ class Connection:
         finally:
             for task, engine in work.items():
                 if not task.done():
-                    log.error("engine does not let go", extra=self._about(engine))
+                    log.error("engine does not release the conversation", extra=self._about(engine))
                     self._tasks.cancel_task(task)
 
     async def _forget(self, engine: str, release: Awaitable[None]) -> None:
@@ -431,7 +431,7 @@ class Connection:
         except BaseException as failure:
             if is_end(failure):
                 raise
-            log.exception("engine did not let go", extra=self._about(engine))
+            log.exception("engine failed to release the conversation", extra=self._about(engine))
 
     def _about(self, engine: str) -> dict[str, str]:
         return {"engine": engine, "session": self.session_id}

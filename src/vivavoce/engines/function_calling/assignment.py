@@ -253,7 +253,7 @@ def _without_tool(phrase: Phrase, text: str, tool: Sequence[str]) -> Phrase:
 
 
 def _names_tool(phrase: Phrase, text: str, tool: ToolDeclaration) -> bool:
-    """Whether a phrase only says what the function is about: "the grocery list", "recipe"."""
+    """Return whether a phrase only names the subject of the function."""
     if phrase.intro in (MESSAGE, NAMED, INFINITIVE):
         return False
     about = [*words.split_identifier(tool.name), *words.tokenize(declarations.summary(tool))]

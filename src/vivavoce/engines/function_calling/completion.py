@@ -1,4 +1,4 @@
-"""Short questions to the language model that is given functions, and the programs that it writes.
+"""Constrained completions for function calling: choices, arguments, and programs to calculate.
 
 Numbers in words are put into digits before a program is asked for, and examples show the form. On
 requests like the examples both help; of 20 others the 0.5B coder model gets 9 right

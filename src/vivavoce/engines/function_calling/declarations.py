@@ -68,7 +68,7 @@ class Parameter:
         return UNKNOWN
 
     def accepts(self, value: Any) -> bool:
-        """Whether the parameter's schema allows `value`."""
+        """Return whether the parameter's schema allows `value`."""
         return fits_schema(self.tool_schema.root, value, self.place)
 
 

@@ -53,7 +53,7 @@ _MAX_ASKED_DEPTH = 3
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do next: calls to make, text to say, then a request to answer freely.
+    """Next step of a turn: calls to make, text to say, then a request to answer freely.
 
     An empty plan leaves the answer to the model.
     """
@@ -317,7 +317,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Intents:
-    """What an utterance asks for; `open` are requests to be answered without a tool."""
+    """Requests found in an utterance; `open` are requests to be answered without a tool."""
 
     calls: tuple[Intent, ...] = ()
     open: tuple[str, ...] = ()

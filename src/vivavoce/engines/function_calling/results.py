@@ -1,4 +1,4 @@
-"""Results of calls in spoken sentences: values, confirmations, and quotations that answer.
+"""Speak results of function calls: values, confirmations, and quotations from search results.
 
 Facts are never left to the model: of five results as plain text in the prompt, the 0.5B and the
 1.5B model each report one wrong. Values are read from the JSON as they came. The model's

@@ -132,7 +132,7 @@ class LlamaCppModel:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is computed, not even the end of a cancelled answer."""
+        """True if nothing is computed, not even the end of a cancelled answer."""
         return self._workers.idle and not (self._workers.running or self._workers.abandoned)
 
     @property

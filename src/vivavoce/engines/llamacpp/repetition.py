@@ -174,8 +174,10 @@ class RepetitionGuard:
 
     @property
     def rejected(self) -> bool:
-        """Whether the answer was empty, or cut after fewer than `MIN_WORDS` words or within a
-        sentence."""
+        """True if the answer was empty or cut short.
+
+        Cut short is one of fewer than `MIN_WORDS` words, and one that ends within a sentence.
+        """
         if not self.stopped:
             return False
         count = len(words_of(self._released))

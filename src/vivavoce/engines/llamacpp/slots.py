@@ -1,4 +1,4 @@
-"""Slots of the model: one for each conversation in use, and one for function calling's questions.
+"""Slots of llama.cpp's KV cache: one for each conversation in use, one for function calling.
 
 A slot holds what the model has read of one conversation. There are fewer slots than there may be
 conversations: the one that has not spoken for longest gives its slot up, and its state goes to a
