@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vivavoce.core.back_channels import (
+    PHRASES,
     BackChannels,
     WordsKind,
     differ_by_letter,
@@ -50,6 +51,14 @@ def test_languages_of_the_setup_are_added_to_english() -> None:
     assert german.classify_words("Ach so, genau.", "", False) is WordsKind.BACK_CHANNEL
     assert german.classify_words("okay", "", False) is WordsKind.BACK_CHANNEL
     assert ENGLISH.classify_words("Ach so", "", False) is WordsKind.OTHER
+
+
+@pytest.mark.parametrize("language", PHRASES)
+def test_every_phrase_of_a_language_is_a_back_channel(language: str) -> None:
+    known = BackChannels((language,))
+    for phrase in PHRASES[language].split(","):
+        spoken = f"{phrase.strip().capitalize()}."
+        assert known.classify_words(spoken, "", False) is WordsKind.BACK_CHANNEL, spoken
 
 
 @pytest.mark.parametrize(

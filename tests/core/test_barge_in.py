@@ -19,6 +19,7 @@ class Sound:
         self.position = 0
         if known:
             self.hear(32, level=-20.0, is_user=True)
+            self.voice.end_turn(understood=True)
         self.edge = self.position
         self.hear(2, level=level)
         self.candidate = BargeIn(self.edge, self.position, self.voice)
@@ -92,6 +93,20 @@ def test_after_a_question_a_back_channel_is_an_answer() -> None:
     assert sound.candidate.verdict is Verdict.INTERRUPTION
 
 
+def test_naming_an_option_of_a_question_is_an_answer_and_the_question_itself_an_echo() -> None:
+    option, question = Sound(), Sound()
+    for sound, said in ((option, "Tuesday."), (question, "Would Monday or Tuesday suit")):
+        sound.candidate.answers = True
+        sound.candidate.heard = "would monday or tuesday suit you"
+        sound.hear(6)
+        sound.say(said)
+        assert sound.candidate.verdict is Verdict.UNDECIDED
+        sound.rest(20)
+        sound.say(said, final=True)
+    assert option.candidate.verdict is Verdict.INTERRUPTION
+    assert question.verdict == (Verdict.NOTHING, IgnoredReason.ECHO)
+
+
 def test_a_hum_is_nothing_and_a_voice_with_unsure_silence_interrupts_if_it_goes_on() -> None:
     hum, voice, over = Sound(), Sound(), Sound()
     for sound in (hum, voice, over):
@@ -130,6 +145,25 @@ def test_a_far_voice_is_nothing_whatever_it_says() -> None:
     assert sound.verdict == (Verdict.NOTHING, IgnoredReason.FAR)
     assert not sound.candidate.look_is_due(sound.position)
     assert sound.candidate.begun_anew_at is None
+
+
+def test_a_far_voice_is_judged_by_its_words_where_its_level_does_not_count() -> None:
+    sound = Sound(level=-32.0)
+    sound.candidate.disregard_level()
+    sound.say("Dinner is ready.", final=True)
+    assert sound.candidate.verdict is Verdict.INTERRUPTION
+
+
+def test_the_level_is_that_of_turns_with_words() -> None:
+    sound = Sound()
+    sound.hear(60, level=0.0, is_user=True)
+    sound.voice.end_turn(understood=False)
+    sound.hear(2, level=-22.0)
+    assert len(sound.voice.near_frames(sound.position - 2 * FRAME)) == 2
+    sound.hear(60, level=0.0, is_user=True)
+    sound.voice.end_turn(understood=True)
+    sound.hear(2, level=-22.0)
+    assert not sound.voice.near_frames(sound.position - 2 * FRAME)
 
 
 def test_without_a_known_level_no_voice_is_far() -> None:

@@ -137,6 +137,35 @@ def test_a_near_voice_within_a_far_one_is_a_turn_of_its_own() -> None:
     assert any(isinstance(effect, CancelGeneration) for effect in world.effects)
 
 
+def test_a_far_voice_that_outlasts_the_answer_is_answered() -> None:
+    world = World(SETUP, DELIBERATE)
+    levels(world, 20, -20.0)
+    world.score(0.9, 0.01)
+    world.understand("hi")
+    world.say("Yes?", bytes(48_000))
+    world.finish()
+    levels(world, 60, -36.0)
+    world.score(0.9, 0.01)
+    world.take()
+    world.understand("who built the bridge")
+    assert kinds(world) == ["InputTranscript"]
+    assert not ignored(world)
+
+
+def test_a_late_transcript_of_the_sound_before_does_not_judge_the_next() -> None:
+    world = World(SETUP, DELIBERATE)
+    levels(world, 20, -20.0)
+    world.score(0.9, 0.01)
+    world.understand("hi")
+    world.say("A long story.", bytes(48_000 * 9))
+    world.score(0.2, 0.9)
+    world.score(0.3, 0.01)
+    before = world.position
+    world.score(0.1, 0.9)
+    world.do(TranscriptUpdated(world.turns[-1], before, "stop", False))
+    assert not any(isinstance(effect, CancelGeneration) for effect in world.effects)
+
+
 def levels(world: World, frames: int, level: float) -> None:
     """Voice of a level, frame by frame."""
     for _ in range(frames):

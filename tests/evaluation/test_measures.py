@@ -16,6 +16,7 @@ from vivavoce.evaluation.measures import (
     mean_delay_s,
     percentile,
     sweep_policies,
+    sweep_windows,
     take_over_rate,
     turn_score,
     turn_taking_score,
@@ -89,6 +90,17 @@ def test_a_model_that_knows_nothing_is_silence_alone() -> None:
     assert best is not None
     assert best.delay_s == pytest.approx(0.5)
     assert best.cut_offs == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("limit_s", [0.3, 0.6, 1.0])
+def test_a_score_that_is_always_the_same_gains_nothing(limit_s: float) -> None:
+    lengths = [(True, 9.0), (False, 0.8), (False, 0.5), (False, 0.25), (False, 1.7), (True, 9.0)]
+    silences = [ScoredSilence(end, length_s, ((0.13, 0.5),)) for end, length_s in lengths]
+    model = fewest_cut_offs(sweep_policies(silences, lag_s=0.04), limit_s)
+    silence = fewest_cut_offs(sweep_windows(silences, lag_s=0.04), limit_s)
+    assert model is not None
+    assert silence is not None
+    assert (model.delay_s, model.cut_offs) == (silence.delay_s, silence.cut_offs)
 
 
 def test_a_score_that_comes_after_a_pause_cuts_nothing_off() -> None:

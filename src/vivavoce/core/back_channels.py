@@ -30,7 +30,7 @@ PHRASES: dict[str, str] = {
         ya veo
     """,
     "fr": """
-        ah, ah bon, ah oui, bien, bien sûr, bon, d accord, euh, exactement, génial, hm, hum,
+        ah, ah bon, ah oui, bien, bien sûr, bon, d'accord, euh, exactement, génial, hm, hum,
         intéressant, je vois, mhm, mm, oh, ok, okay, ouais, oui, parfait, super, tout à fait,
         très bien, vraiment, voilà
     """,
@@ -43,7 +43,7 @@ PHRASES: dict[str, str] = {
         mhm, mm, muito bem, né, oh, ok, okay, perfeito, pois é, sei, sim, tá, tá bom, verdade
     """,
 }
-"""Back-channels by language, with commas between them; without marks and capitals."""
+"""Back-channels by language, with commas between them."""
 
 ECHO_LETTERS = 4
 """Shorter words are in nearly every sentence, and no sign of an echo."""
@@ -72,7 +72,8 @@ class BackChannels:
     def __init__(self, language_codes: Iterable[str] = ()) -> None:
         languages = {"en", *(code.split("-")[0].casefold() for code in language_codes)}
         texts = [PHRASES[language] for language in languages if language in PHRASES]
-        self._phrases = {tuple(p.split()) for text in texts for p in text.split(",") if p.split()}
+        listed = (plain_words(phrase) for text in texts for phrase in text.split(","))
+        self._phrases = {tuple(words) for words in listed if words}
         self._longest = max(map(len, self._phrases))
 
     def classify_words(self, text: str, heard: str, cut_off: bool) -> WordsKind:

@@ -13,8 +13,10 @@ The decision:
     heard so far                              at once         after `DECIDE_MS`
     words that are no back-channel            interruption    interruption
     back-channels, after a question           interruption    interruption
+    a few of its words, after a question      -               interruption, when the sound is over
     back-channels alone                       -               nothing (`back_channel`)
     words of the answer itself                -               nothing (`echo`)
+    the beginning of a back-channel           -               interruption
     a voice, surely without words             -               nothing (`no_words`)
     a voice without words, going on           -               interruption
     a voice without words, over               -               nothing (`no_words`)
@@ -25,7 +27,7 @@ The decision:
 *Nothing* is revised: by words that follow ("yeah, but wait"), and by a new beginning after a gap,
 which is a candidate of its own. Whatever is nothing at the end of its turn is dropped: it is
 neither answered nor part of the history. Where the model has finished meanwhile, words that are no
-back-channel make an ordinary turn.
+back-channel make an ordinary turn, at any level.
 """
 
 from __future__ import annotations
@@ -56,6 +58,9 @@ ENOUGH_MS = 250
 
 MORE_VOICE_MS = 96
 """Voice beyond that of a back-channel or a hum, without which as many words are another reading."""
+
+MAX_OPTION_WORDS = 3
+"""Words of an answer that names an option of the question ("Tuesday")."""
 
 SURE_SILENCE = 0.8
 """The confidence with which a recognizer finds no words in a hum; in the beginning of words it is
@@ -117,10 +122,14 @@ class _Frame:
 
 
 class UserVoice:
-    """The level of the user's voice, and the latest frames of the microphone."""
+    """The level of the user's voice, and the latest frames of the microphone.
+
+    The level is that of turns in which words were understood: `end_turn` takes it over.
+    """
 
     def __init__(self) -> None:
         self._power: float | None = None
+        self._turn_power: float | None = None
         self._frames: deque[_Frame] = deque(maxlen=KEPT_FRAMES)
 
     def add_scores(self, scored: VoiceScored, is_user: bool) -> None:
@@ -132,8 +141,16 @@ class UserVoice:
             self._frames.append(_Frame(begin, end, score >= VOICED, level))
             begin = end
             if is_user and score >= VOICED and level is not None:
-                share = 1.0 if self._power is None else LEVEL_SHARE
-                self._power = 10 ** (level / 10) * share + (self._power or 0.0) * (1 - share)
+                power = 10 ** (level / 10)
+                known = power if self._turn_power is None else self._turn_power
+                self._turn_power = known + LEVEL_SHARE * (power - known)
+
+    def end_turn(self, understood: bool) -> None:
+        """Take over the level of the user's turn, unless no words were understood in it."""
+        if understood:
+            self._power = self._turn_power
+        else:
+            self._turn_power = self._power
 
     def near_frames(self, since: Position) -> list[_Frame]:
         """Return the frames from `since` on with a voice that may be the user's."""
@@ -195,6 +212,11 @@ class BargeIn:
         """Make it an interruption, whatever was heard."""
         self.verdict = Verdict.INTERRUPTION
 
+    def disregard_level(self) -> None:
+        """Judge a far voice by its words from now on: there is no answer left to protect."""
+        if self.reason is IgnoredReason.FAR:
+            self.reason = IgnoredReason.SHORT
+
     def look_is_due(self, position: Position) -> bool:
         """Return whether a transcript up to `position` is to be requested; if so, note it."""
         if self.verdict is Verdict.INTERRUPTION or self.reason is IgnoredReason.FAR:
@@ -220,7 +242,8 @@ class BargeIn:
             same = self._voiced - self._kind_voiced < _ms(MORE_VOICE_MS)
             if kind is WordsKind.NONE or (same and count <= max(1, self._words)):
                 return  # another reading of the same sound
-        answered = self.answers and kind is WordsKind.BACK_CHANNEL
+        option = kind is WordsKind.ECHO and update.final and count <= MAX_OPTION_WORDS
+        answered = self.answers and (option or kind is WordsKind.BACK_CHANNEL)
         if answered or (update.final and kind is WordsKind.BEGINNING):
             kind = WordsKind.OTHER
         self.kind, self._kind_voiced, self._words = kind, self._voiced, count

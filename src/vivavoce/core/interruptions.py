@@ -89,8 +89,16 @@ class Interruptions:
     def judge_words(self, update: TranscriptUpdated, step: Step) -> None:
         """Judge a turn after a transcript."""
         turn = self._user.find_turn(update.turn)
-        if turn is None or turn.barge_in is None:
+        if turn is None:
             return
+        if turn.barge_in is None:
+            if update.final:
+                self._voice.end_turn(bool(update.text.strip()))
+            return
+        if update.final and not self._model.busy:
+            turn.barge_in.disregard_level()
+        elif update.position <= turn.barge_in.edge:
+            return  # of the sound before
         self._note_answer(turn.barge_in, step)
         turn.barge_in.add_words(self._back_channels, update)
         self._settle_candidate(turn)

@@ -131,6 +131,10 @@ def frontier(points: Iterable[OperatingPoint]) -> list[OperatingPoint]:
     return best
 
 
+LONGEST_S = 3.5
+"""Delay of a turn's end that is not found."""
+
+
 @dataclass(frozen=True, slots=True)
 class ScoredSilence:
     """One silence with the model's scores: (seconds since it began, probability of the end).
@@ -143,8 +147,14 @@ class ScoredSilence:
     scores: tuple[tuple[float, float], ...]
 
     def acts_at(self, threshold: float, action_s: float, timeout_s: float) -> float:
-        """Return when a policy ends the turn: when the latest score is above the threshold, but
-        not before `action_s` of silence, and in any case at `timeout_s`."""
+        """Return when a policy ends the turn.
+
+        That is when the latest score is above the threshold, but not before `action_s` of silence,
+        and in any case at `timeout_s`. A silence without a score was not seen by the detector, and
+        ends no turn: `LONGEST_S`.
+        """
+        if not self.scores:
+            return LONGEST_S
         for place, (time_s, score) in enumerate(self.scores):
             until_s = self.scores[place + 1][0] if place + 1 < len(self.scores) else inf
             at_s = max(time_s, action_s)
@@ -153,6 +163,9 @@ class ScoredSilence:
         return timeout_s
 
 
+WINDOWS_S = tuple(step / 20 for step in range(1, 71))
+"""Windows of silence alone."""
+
 THRESHOLDS = tuple(step / 50 for step in range(50))
 ACTION_DELAYS_S = tuple(step / 20 for step in range(4, 21))
 TIMEOUTS_S = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5)
@@ -160,21 +173,48 @@ TIMEOUTS_S = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5)
 silence after which it ends in any case."""
 
 
+def sweep_windows(silences: Sequence[ScoredSilence], lag_s: float) -> list[OperatingPoint]:
+    """Return a point for every window of silence alone. Any score is above its threshold.
+
+    The silences are those of `sweep_policies`: a model that knows nothing has the same points.
+    """
+    return _points(
+        silences,
+        (
+            (f"silence of {1000 * window_s:.0f} ms", (-1.0, window_s + lag_s, LONGEST_S))
+            for window_s in WINDOWS_S
+        ),
+    )
+
+
 def sweep_policies(silences: Sequence[ScoredSilence], lag_s: float) -> list[OperatingPoint]:
     """Return a point for every policy. `lag_s` is how late the detector sees a silence begin."""
+    return _points(
+        silences,
+        (
+            (
+                f"score > {threshold:g}, {action_s:g} to {timeout_s:g} s",
+                (threshold, action_s + lag_s, timeout_s + lag_s),
+            )
+            for threshold in THRESHOLDS
+            for action_s in ACTION_DELAYS_S
+            for timeout_s in TIMEOUTS_S
+        ),
+    )
+
+
+def _points(
+    silences: Sequence[ScoredSilence], policies: Iterable[tuple[str, tuple[float, float, float]]]
+) -> list[OperatingPoint]:
     ends = [each for each in silences if each.is_end]
     pauses = [each for each in silences if not each.is_end]
     if not ends or not pauses:
         return []
     points = []
-    for threshold in THRESHOLDS:
-        for action_s in ACTION_DELAYS_S:
-            for timeout_s in TIMEOUTS_S:
-                limits = (threshold, action_s + lag_s, timeout_s + lag_s)
-                delays = [each.acts_at(*limits) for each in ends]
-                cut = [each.duration_s > each.acts_at(*limits) for each in pauses]
-                policy = f"score > {threshold:g}, {action_s:g} to {timeout_s:g} s"
-                points.append(OperatingPoint(policy, fmean(delays), sum(cut) / len(cut)))
+    for policy, limits in policies:
+        delays = [each.acts_at(*limits) for each in ends]
+        cut = [each.duration_s > each.acts_at(*limits) for each in pauses]
+        points.append(OperatingPoint(policy, fmean(delays), sum(cut) / len(cut)))
     return points
 
 

@@ -24,14 +24,8 @@ from vivavoce.engines.ports import (
     TurnPause,
 )
 from vivavoce.evaluation.clips import LabelledClip
-from vivavoce.evaluation.measures import (
-    RESUME_LAG_S,
-    SOFT_END_S,
-    DetectedTurn,
-    ScoredSilence,
-    judge_ends,
-)
-from vivavoce.evaluation.turn_ends import LAST_SEEN_S, ScoredClip
+from vivavoce.evaluation.measures import DetectedTurn, ScoredSilence, judge_ends
+from vivavoce.evaluation.turn_ends import ScoredClip, labelled_silences
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,32 +121,15 @@ class PauseScorer:
         `heard`: times count from the last word, with the detector's lag and the time of computing.
         Otherwise they count from when the detector sees the silence, and computing takes none.
         """
-        parameters = vad_params(ActivityDetection(silence_duration_ms=10**7), self._settings)
-        position = scored.frame_samples * len(scored.scores)
-        whole = VoiceScored(position, scored.scores, scored.frame_samples)
-        events = ActivityTracker(parameters).add_scores(whole)
-        start = next((each.position for each in events if each.kind is SpeechEdge.ONSET), 0)
-        clip = scored.clip
-        silences = [*((*pause, False) for pause in clip.pauses), (clip.end_s, clip.seconds, True)]
         found = []
-        for begin_s, end_s, is_end in silences:
-            pauses = [
-                event
-                for event in events
-                if event.kind is SpeechEdge.PAUSE
-                and begin_s - SOFT_END_S <= seconds(event.edge) <= end_s + RESUME_LAG_S
-            ]
-            if is_end:  # a word may fade so slowly that silence is seen twice
-                pauses = [e for e in pauses if seconds(e.edge) <= begin_s + LAST_SEEN_S][-1:]
-            from_s = begin_s if heard or not pauses else seconds(pauses[0].edge)
+        for silence in labelled_silences(scored, self._settings, heard):
             scores: list[tuple[float, float]] = []
-            for pause in pauses:
-                seen_s = max(0.0, seconds(pause.position) - from_s)
-                by_sound, with_words = await self.score_pause(clip, start, pause.position)
+            for seen_s, position in silence.pauses:
+                by_sound, with_words = await self.score_pause(scored.clip, silence.start, position)
                 if heard:
                     scores.append((seen_s + by_sound.after_s, by_sound.probability))
                     scores.append((seen_s + with_words.after_s, with_words.probability))
                 else:
                     scores.append((seen_s, with_words.probability))
-            found.append(ScoredSilence(is_end, end_s - from_s, tuple(scores)))
+            found.append(ScoredSilence(silence.is_end, silence.duration_s, tuple(scores)))
         return found

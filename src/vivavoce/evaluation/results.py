@@ -10,6 +10,7 @@ from typing import Any
 
 from vivavoce.evaluation.live_turns import SpokenOutcome
 from vivavoce.evaluation.measures import (
+    LONGEST_S,
     DetectedTurn,
     OperatingPoint,
     OverlapOutcome,
@@ -23,7 +24,6 @@ from vivavoce.evaluation.measures import (
     turn_taking_score,
 )
 from vivavoce.evaluation.published import SOURCES, published_figures
-from vivavoce.evaluation.turn_ends import LONGEST_WINDOW_S
 
 
 class Comparability(Enum):
@@ -201,7 +201,7 @@ def _side(point: OperatingPoint, by_delay: bool) -> float:
 
 def default_row(outcomes: Sequence[DetectedTurn], label: str) -> ReportRow:
     """Return where the settings in force lie: mean delay and false cut-offs."""
-    delay_s, rate = mean_delay_s(outcomes, LONGEST_WINDOW_S), cut_off_rate(outcomes)
+    delay_s, rate = mean_delay_s(outcomes, LONGEST_S), cut_off_rate(outcomes)
     return ReportRow(
         "curve",
         f"in force, {label}",

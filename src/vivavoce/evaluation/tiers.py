@@ -27,6 +27,7 @@ from vivavoce.evaluation.measures import (
     OverlapOutcome,
     frontier,
     sweep_policies,
+    sweep_windows,
 )
 from vivavoce.evaluation.overlap_sounds import make_overlap
 from vivavoce.evaluation.pause_scoring import PauseScorer
@@ -42,11 +43,12 @@ from vivavoce.evaluation.results import (
     turn_end_rows,
 )
 from vivavoce.evaluation.turn_ends import (
+    SILENCE_ONLY,
     ScoredClip,
     detection_lag_s,
+    labelled_silences,
     outcomes,
     score_clip,
-    silence_curve,
 )
 
 TIERS = ("turn-end", "pauses", "curve", "backchannels", "interruptions", "dialogues")
@@ -141,13 +143,19 @@ class Evaluation:
         for policy, found in await _detected(scored, scorer):
             self.report.rows.append(default_row(found, f"{label}: {policy}"))
         for heard in (False, True):
-            silence = silence_curve(scored, 0.0 if heard else lag_s)
+            beyond_s = lag_s if heard else 0.0
+            alone = [
+                each.as_silence_alone()
+                for clip in scored
+                for each in labelled_silences(clip, SILENCE_ONLY, heard)
+            ]
+            silence = sweep_windows(alone, beyond_s)
             model: list[OperatingPoint] = []
             if scorer is not None:
                 silences = [
                     each for clip in scored for each in await scorer.score_silences(clip, heard)
                 ]
-                model = sweep_policies(silences, lag_s if heard else 0.0)
+                model = sweep_policies(silences, beyond_s)
             counted = f"{label}, {'as heard' if heard else 'as eot-bench counts'}"
             self.report.rows += curve_rows(silence, model, counted, count, heard)
             self.report.details[f"curve, {counted}: silence only"] = list(silence)

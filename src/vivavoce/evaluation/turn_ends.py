@@ -6,29 +6,27 @@ here waits: time is counted in samples, so that the figures do not depend on the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from statistics import fmean
 
 from vivavoce.core.events import VoiceScored
 from vivavoce.core.settings import SessionSettings
 from vivavoce.core.turn_detection import ActivityTracker, SpeechEdge, SpeechEvent, vad_params
-from vivavoce.domain.audio import BYTES_PER_SAMPLE, INPUT_RATE, samples, seconds
+from vivavoce.domain.audio import BYTES_PER_SAMPLE, Position, samples, seconds
 from vivavoce.domain.setup import ActivityDetection
 from vivavoce.engines.ports import VoiceDetector
 from vivavoce.evaluation.clips import LabelledClip
 from vivavoce.evaluation.measures import (
+    RESUME_LAG_S,
+    SOFT_END_S,
     DetectedTurn,
-    OperatingPoint,
-    cut_off_rate,
+    ScoredSilence,
     judge_ends,
-    mean_delay_s,
 )
 
 SILENCE_ONLY = SessionSettings(turn_model=False)
 """Defaults of the core: silence alone ends a turn."""
-
-LONGEST_WINDOW_S = 3.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +70,6 @@ def outcomes(clips: Iterable[ScoredClip], silence_ms: int | None = None) -> list
     return [judge_ends(each.clip, each.found_ends_s(silence_ms)) for each in clips]
 
 
-def silence_curve(clips: Sequence[ScoredClip], lag_s: float = 0.0) -> list[OperatingPoint]:
-    """Return a point for each silence window, from one frame to 3.5 s, frame by frame.
-
-    `lag_s` is left out of the delays.
-    """
-    if not clips:
-        return []
-    frame_ms = 1000 * clips[0].frame_samples / INPUT_RATE
-    points = []
-    for count in range(1, round(1000 * LONGEST_WINDOW_S / frame_ms) + 1):
-        window_ms = round(count * frame_ms)
-        found = outcomes(clips, window_ms)
-        delay_s, cut_offs = mean_delay_s(found, LONGEST_WINDOW_S), cut_off_rate(found)
-        if delay_s is not None and cut_offs is not None:
-            points.append(OperatingPoint(f"silence of {window_ms} ms", delay_s - lag_s, cut_offs))
-    return points
-
-
 LAST_SEEN_S = 0.5
 """The detector sees the silence after the last word at most so much before or after its end."""
 
@@ -101,3 +81,55 @@ def detection_lag_s(clips: Iterable[ScoredClip]) -> float:
         after = (seen_s - each.clip.end_s for seen_s in each.silences_seen_s())
         lags += [lag_s for lag_s in after if abs(lag_s) <= LAST_SEEN_S][-1:]
     return fmean(lags) if lags else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SeenSilence:
+    """A labelled silence, and the pauses that the detector sees in it; none if it sees none.
+
+    `pauses` are (seconds since the silence began, position). `duration_s` is how long it lasts,
+    `start` where the turn begins.
+    """
+
+    is_end: bool
+    duration_s: float
+    start: Position
+    pauses: tuple[tuple[float, Position], ...]
+
+    def as_silence_alone(self) -> ScoredSilence:
+        """Return it for a policy that knows nothing but how long it has lasted."""
+        scores = tuple((seen_s, 1.0) for seen_s, _ in self.pauses[:1])
+        return ScoredSilence(self.is_end, self.duration_s, scores)
+
+
+def labelled_silences(
+    scored: ScoredClip, settings: SessionSettings, heard: bool
+) -> list[SeenSilence]:
+    """Return every labelled silence of a clip, as if no turn had ended before.
+
+    `heard`: times count from the last word. Otherwise they count from when the detector sees the
+    silence.
+    """
+    parameters = vad_params(ActivityDetection(silence_duration_ms=10**7), settings)
+    position = scored.frame_samples * len(scored.scores)
+    whole = VoiceScored(position, scored.scores, scored.frame_samples)
+    events = ActivityTracker(parameters).add_scores(whole)
+    start = next((each.position for each in events if each.kind is SpeechEdge.ONSET), 0)
+    clip = scored.clip
+    found = []
+    for begin_s, end_s, is_end in (
+        *((*pause, False) for pause in clip.pauses),
+        (clip.end_s, clip.seconds, True),
+    ):
+        pauses = [
+            event
+            for event in events
+            if event.kind is SpeechEdge.PAUSE
+            and begin_s - SOFT_END_S <= seconds(event.edge) <= end_s + RESUME_LAG_S
+        ]
+        if is_end:  # a word may fade so slowly that silence is seen twice
+            pauses = [e for e in pauses if seconds(e.edge) <= begin_s + LAST_SEEN_S][-1:]
+        from_s = begin_s if heard or not pauses else seconds(pauses[0].edge)
+        seen = tuple((max(0.0, seconds(e.position) - from_s), e.position) for e in pauses)
+        found.append(SeenSilence(is_end, end_s - from_s, start, seen))
+    return found
