@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import statistics
 
-from vivavoce.bench.statistics import summarize
+from vivavoce.bench.statistics import shown_percentiles, summarize
 
 
 def test_percentiles_agree_with_the_standard_library() -> None:
@@ -20,3 +20,9 @@ def test_one_value_is_every_percentile_and_none_is_no_summary() -> None:
     assert one is not None
     assert one.p50 == one.p99 == one.mean == 0.25
     assert summarize([]) is None
+
+
+def test_a_percentile_is_shown_of_enough_values() -> None:
+    assert shown_percentiles(3) == ("p50", "maximum")
+    assert shown_percentiles(99) == ("p50", "p90", "p95", "maximum")
+    assert shown_percentiles(100) == ("p50", "p90", "p95", "p99", "maximum")

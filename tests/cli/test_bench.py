@@ -101,6 +101,8 @@ def test_a_server_that_never_answers_is_reported_as_such(scenario: str) -> None:
         (["--serve", "--url", "http://127.0.0.1:1"], "--serve starts a server"),
         (["--profile", "scripted"], "--profile is of the server"),
         (["--pid", "999999999"], "no process 999999999"),
+        (["--json", "nowhere/figures.json"], "can't be written"),
+        (["--html", "nowhere/page.html"], "can't be written"),
     ],
 )
 def test_wrong_use_is_named(options: list[str], problem: str) -> None:

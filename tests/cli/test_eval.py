@@ -19,6 +19,20 @@ def test_an_unknown_tier_is_refused_with_those_that_exist() -> None:
     assert "turn-end, pauses, curve" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--json", "nowhere/found.json"], "can't be written"),
+        (["--offline", "--url", "http://127.0.0.1:1"], "--offline speaks to no server"),
+        (["--offline", "--only", "dialogues"], "speak to a server"),
+    ],
+)
+def test_wrong_use_is_named_before_anything_runs(options: list[str], problem: str) -> None:
+    result = CliRunner().invoke(app, ["eval", *options])
+    assert result.exit_code == 1
+    assert problem in result.stderr
+
+
 def test_a_pipe_gets_lines_with_tabs(capsys: pytest.CaptureFixture[str]) -> None:
     row = ReportRow(
         "pauses", "turns ended", 0.1, "0.10", 9, Comparability.DEFINITION, "n", "pauses"

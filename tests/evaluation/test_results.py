@@ -63,7 +63,7 @@ def test_sounds_over_speech_are_ignored_or_take_the_floor() -> None:
     assert rows["backchannels ignored"].value == 0.5
     assert rows["backchannels ignored"].note == "stopped by: okay"
     assert "noises ignored" not in rows, "the model was silent: nothing could be ignored"
-    assert rows["onset to `interrupted`"].shown == "p50 200 ms, p99 200 ms, 1 of 2 stopped"
+    assert rows["onset to `interrupted`"].shown == "p50 200 ms, at most 200 ms, 1 of 2 stopped"
     assert rows["onset to `interrupted`"].note.startswith("4 bytes of the old answer after it; 1 ")
     answer = rows["answer after an interruption: mean latency, take-over rate"]
     assert answer.shown == "900 ms, 0.50"

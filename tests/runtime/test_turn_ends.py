@@ -50,13 +50,15 @@ def broken(pause: TurnPause) -> float:
     raise RuntimeError("broken")
 
 
-def score_all(model: TurnModel | None, *asked: tuple[int, int, str]) -> list[Event]:
+def score_all(
+    model: TurnModel | None, *asked: tuple[int, int, str], log_interval_s: float = 60.0
+) -> list[Event]:
     """The events that follow when pauses are scored one after the other, in a ten second turn."""
 
     async def run() -> list[Event]:
         audio, events = AudioBuffer(), list[Event]()
         audio.add_chunk(AudioChunk(b"\1\0" * 10 * INPUT_RATE))
-        scorer = TurnScorer(model) if model is not None else None
+        scorer = TurnScorer(model, log_interval_s=log_interval_s) if model is not None else None
         ends = TurnEnds(scorer, audio, "en-US", tasks := EngineTasks(), events.append)
         for start, position, text in asked:
             ends.score(ScoreTurnEnd(ONE, start, position, text, 2))
@@ -90,8 +92,9 @@ def test_a_failing_model_gives_no_score_and_is_logged_once(
     assert [r.getMessage() for r in failures] == [FAILED]
 
 
+@pytest.mark.parametrize(("interval_s", "again"), [(0.0, [logging.ERROR]), (60.0, [])])
 def test_a_model_that_works_again_is_reported_and_may_fail_again(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, interval_s: float, again: list[int]
 ) -> None:
     outcomes = iter([broken, None, broken])
 
@@ -101,9 +104,10 @@ def test_a_model_that_works_again_is_reported_and_may_fail_again(
 
     caplog.set_level(logging.INFO)
     asked = (0, 100, ""), (0, 200, ""), (0, 300, "")
-    assert score_all(StubTurnModel(act), *asked) == [TurnEndScored(ONE, 200, 0.5, 2)]
+    scored = score_all(StubTurnModel(act), *asked, log_interval_s=interval_s)
+    assert scored == [TurnEndScored(ONE, 200, 0.5, 2)]
     levels = [r.levelno for r in caplog.records if "turn model" in r.getMessage()]
-    assert levels == [logging.ERROR, logging.INFO, logging.ERROR]
+    assert levels == [logging.ERROR, logging.INFO, *again]
 
 
 def test_a_newer_request_replaces_one_that_is_open() -> None:

@@ -12,11 +12,10 @@ from typing import Any
 
 from vivavoce.bench.plots import Plot, Series, SeriesKind, StackedBar, cumulative_steps
 from vivavoce.bench.report_lines import part_meaning
+from vivavoce.bench.statistics import LEAST_VALUES, shown_percentiles
 
 MAX_TURNS = 1_000
 """Rows of the table of turns; the JSON has them all."""
-
-PERCENTILES = ("p50", "p90", "p95", "p99", "maximum")
 
 
 def render_page(document: dict[str, Any]) -> str:
@@ -96,8 +95,10 @@ def _ms(value: float | None) -> str:
 
 def _figure_row(name: str, figures: dict[str, float] | None) -> list[str]:
     if figures is None:
-        return [name, "0", *["–"] * len(PERCENTILES)]
-    return [name, f"{figures['count']:.0f}", *(_ms(figures[each]) for each in PERCENTILES)]
+        return [name, "0", *["–"] * len(LEAST_VALUES)]
+    shown = shown_percentiles(figures["count"])
+    cells = (_ms(figures[each]) if each in shown else "–" for each in LEAST_VALUES)
+    return [name, f"{figures['count']:.0f}", *cells]
 
 
 def _figures_section(document: dict[str, Any]) -> str:
@@ -129,7 +130,7 @@ def _figures_section(document: dict[str, Any]) -> str:
         ("users refused, sessions closed", f"{summary['refused']}, {len(summary['closed'])}"),
         ("chunks that this sender sent late", f"{sender['late_share']:.2%}"),
     ]
-    head = ("milliseconds", "n", *PERCENTILES)
+    head = ("milliseconds", "n", *LEAST_VALUES)
     return (
         "<h2>Figures</h2>\n"
         + table("Times", head, times)

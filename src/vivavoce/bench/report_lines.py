@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from vivavoce.bench.server_account import PARTS
+from vivavoce.bench.statistics import shown_percentiles
 
 CLIENT_PARTS = {
     "transcript": "from the last word to its last transcription",
@@ -45,7 +46,8 @@ def describe_level(summary: dict[str, Any], users: int) -> Iterator[str]:
 def _percentile_line(name: str, figures: dict[str, float] | None, note: str = "") -> str:
     if figures is None:
         return f"{name:22}none measured" + (f"; {note}" if note else "")
-    shown = " · ".join(f"{key} {figures[key] * 1000:.0f}" for key in ("p50", "p90", "p95", "p99"))
+    names = shown_percentiles(figures["count"])
+    shown = " · ".join(f"{name} {figures[name] * 1000:.0f}" for name in names)
     tail = f"; {note}" if note else ""
     return f"{name:22}{shown} ms · n {figures['count']:.0f}{tail}"
 

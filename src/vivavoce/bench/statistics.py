@@ -7,6 +7,14 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+LEAST_VALUES = {"p50": 1, "p90": 10, "p95": 20, "p99": 100, "maximum": 1}
+"""Values from which on a percentile is shown: of fewer, it is only the maximum by another name."""
+
+
+def shown_percentiles(count: float) -> tuple[str, ...]:
+    """Return the names of the percentiles that `count` values support."""
+    return tuple(name for name, least in LEAST_VALUES.items() if count >= least)
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:

@@ -120,6 +120,8 @@ def bench(
     limit = LatencyLimit.parse(fit) if fit else None
     chosen = ServerChoice(url, key, ca, model, serve, profile, pid, server_log)
     chosen.check()
+    options.check_output_file(json_file, "--json")
+    options.check_output_file(html_file, "--html")
     console = open_console(to_stderr=True)
     script, folder = load_scenario(scenario)
     tones = tones or profile == SCRIPTED
@@ -221,17 +223,9 @@ def _finish(
         fitting = level.load.users if level is not None and level.fits else 0
         output.print(f"{fitting} sessions fit {report.description.limit}")
     if json_file is not None:
-        _write(json_file, json.dumps(document, ensure_ascii=False, indent=1), "--json")
+        json_file.write_text(json.dumps(document, ensure_ascii=False, indent=1), "utf-8")
     if html_file is not None:
-        _write(html_file, render_page(document), "--html")
+        html_file.write_text(render_page(document), "utf-8")
     asked = level is not None and bool(level.load.turns)
     answered = level is not None and level.answered_share > 0
     options.check_answered(answered or not asked or report.stopped, failed=False)
-
-
-def _write(path: Path, text: str, option: str) -> None:
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as error:
-        problem = f"{path} can't be written: {error.strerror}."
-        raise ConfigError(problem, f"Choose another {option}.") from error

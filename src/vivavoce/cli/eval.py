@@ -53,6 +53,14 @@ class EvaluationOptions:
     together: int
     offline: bool = False
 
+    def check(self) -> None:
+        """Raise `ConfigError` for options that leave nothing to do."""
+        if self.offline and self.endpoint is not None:
+            raise ConfigError("--offline speaks to no server.", "Leave out --url, or --offline.")
+        if self.offline and not set(self.tiers) & set(DETECTION_TIERS):
+            fix = f"Choose one of {', '.join(DETECTION_TIERS)}, or leave out --offline."
+            raise ConfigError("The chosen tiers speak to a server.", fix)
+
 
 def evaluate(
     only: Annotated[
@@ -104,6 +112,8 @@ def evaluate(
         together,
         offline,
     )
+    chosen.check()
+    options.check_output_file(report_file, "--json")
     console = open_console(to_stderr=True)
     settings = load_config(config, {"profile": profile})
     logs.configure("warning", settings.log.format, settings.log.personal)
@@ -111,9 +121,15 @@ def evaluate(
     report = asyncio.run(run_evaluation(chosen, settings, console))
     print_report(report, open_console(soft_wrap=False))
     if report_file is not None:
-        about = {"vivavoce": __version__, "set": versions(), "tiers": chosen.tiers}
-        report_file.write_text(json.dumps(about | report.as_json(), indent=1) + "\n", "utf-8")
-        console.print(f"Everything that was found is in {as_typed(str(report_file))}.")
+        _write_report(report_file, report, chosen.tiers, console)
+
+
+def _write_report(
+    path: Path, report: EvaluationReport, tiers: Sequence[str], console: Console
+) -> None:
+    about = {"vivavoce": __version__, "set": versions(), "tiers": tiers}
+    path.write_text(json.dumps(about | report.as_json(), indent=1) + "\n", "utf-8")
+    console.print(f"Everything that was found is in {as_typed(str(path))}.")
 
 
 def _tiers(only: str) -> tuple[str, ...]:

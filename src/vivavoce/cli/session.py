@@ -6,8 +6,9 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 from urllib.parse import urlsplit
 
 import httpx2
@@ -104,6 +105,25 @@ def requested_setup(
         functions=tools.declarations,
         builtin=tuple(BUILTIN[name] for name in used),
     )
+
+
+def open_output_file(
+    path: Path | None, option: str, mode: str = "w"
+) -> AbstractContextManager[IO[str] | None]:
+    """Open the file of an option, if one is given. Raises `ConfigError` if that is impossible."""
+    if path is None:
+        return nullcontext()
+    try:
+        return path.open(mode, encoding="utf-8")
+    except OSError as error:
+        problem = f"{path} can't be written: {error.strerror}."
+        raise ConfigError(problem, f"Choose another {option}.") from error
+
+
+def check_output_file(path: Path | None, option: str) -> None:
+    """Raise `ConfigError` for a file that can't be written, before the work for it is done."""
+    with open_output_file(path, option, "a"):
+        pass
 
 
 def check_answered(answered: bool, failed: bool) -> None:

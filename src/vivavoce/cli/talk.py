@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -22,7 +21,7 @@ from vivavoce.cli.conversation_display import (
     printable,
 )
 from vivavoce.cli.errors import open_console
-from vivavoce.cli.session import wait_until_ready
+from vivavoce.cli.session import open_output_file, wait_until_ready
 from vivavoce.client import audio as sound
 from vivavoce.client import echo_cancellation
 from vivavoce.client.audio import (
@@ -117,7 +116,7 @@ def talk(
     endpoint = options.server_endpoint(url, key, ca)
     setup = options.requested_setup(model, voice, instruction, module, use)
     audio = AudioOptions(source, sink, fast, backend, microphone, speaker, echo_mode)
-    with _open_transcript(transcript) if transcript else nullcontext() as lines:
+    with open_output_file(transcript, "--transcript") as lines:
         display = open_display(plain, to_stderr=sink == PIPE, transcript=lines)
         try:
             wait_until_ready(endpoint, display.print_note)
@@ -128,15 +127,6 @@ def talk(
                 asyncio.run(talk_with_devices(endpoint, setup, module, audio, display))
         except KeyboardInterrupt:  # the ordinary end of a microphone
             display.print_note("Stopped.")
-
-
-def _open_transcript(path: Path) -> IO[str]:
-    try:
-        return path.open("w", encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(
-            f"{path} can't be written: {error.strerror}.", "Choose another --transcript."
-        ) from error
 
 
 def _list(console: Console, backend: str) -> None:

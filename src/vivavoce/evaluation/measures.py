@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from math import inf
 from statistics import fmean
 
+import numpy as np
+
 from vivavoce.evaluation.clips import LabelledClip
 
 MIN_PAUSE_S, MAX_PAUSE_S = 0.2, 5.0
@@ -302,14 +304,8 @@ def turn_taking_score(turns: Iterable[TimedTurn]) -> float | None:
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
-    """Return a percentile, linear between neighbours; `None` of nothing."""
-    ordered = sorted(values)
-    if not ordered:
-        return None
-    place = (len(ordered) - 1) * percent / 100
-    low = int(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+    """Return a percentile, interpolated between neighbors; `None` of nothing."""
+    return float(np.percentile(values, percent)) if values else None
 
 
 def _mean(values: Iterable[float]) -> float | None:

@@ -276,12 +276,12 @@ def overlap_rows(outcomes: Sequence[OverlapOutcome]) -> Iterator[ReportRow]:
 
 def _interruption_rows(outcomes: Sequence[OverlapOutcome], unheard: str) -> Iterator[ReportRow]:
     stops = [each.stopped_after_s for each in outcomes if each.stopped_after_s is not None]
-    p50, p99 = percentile(stops, 50), percentile(stops, 99)
+    p50, latest = percentile(stops, 50), max(stops, default=None)
     yield ReportRow(
         "interruptions",
         "onset to `interrupted`",
         p50,
-        f"p50 {as_ms(p50)}, p99 {as_ms(p99)}, {len(stops)} of {len(outcomes)} stopped",
+        f"p50 {as_ms(p50)}, at most {as_ms(latest)}, {len(stops)} of {len(outcomes)} stopped",
         len(outcomes),
         Comparability.OURS,
         f"{sum(each.late_bytes for each in outcomes)} bytes of the old answer after it{unheard}",

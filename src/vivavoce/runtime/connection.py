@@ -106,7 +106,7 @@ FREQUENT_EVENTS = (AudioArrived, VoiceScored, MessageRead)
 """Frequent, cheap events; after any other, the connection yields to the event loop."""
 
 AUDIO_RUN_S = 0.001
-"""Time for which the reader handles audio that is in stock before it yields to the event loop."""
+"""Processor time for which audio is handled before the reader yields to the event loop."""
 
 INTERNAL = (1011, "Internal error encountered.")
 
@@ -286,7 +286,7 @@ class Connection:
             self._events.wake()
 
     async def _read(self) -> None:
-        yielded_at = self._loop.time()
+        share = self._rates.loop
         try:
             while True:
                 inputs, audio_only = await self._frames.read_frame()
@@ -298,9 +298,9 @@ class Connection:
                 if self._counts:
                     self._events.put_frequent(MessageRead(audio_only))
                 # A transport with frames in stock never suspends.
-                if not audio_only or self._loop.time() - yielded_at > AUDIO_RUN_S:
+                if not audio_only or share.unyielded_s > AUDIO_RUN_S:
+                    share.unyielded_s = 0.0
                     await asyncio.sleep(0)
-                    yielded_at = self._loop.time()
                 await self._events.wait_for_room()
         except Disconnected as gone:
             self._disconnect(gone)

@@ -121,6 +121,8 @@ class LoopShare:
         self._yield_after_s = yield_after_s
         self.processor_s = processor_s
         self.in_span = False
+        self.unyielded_s = 0.0
+        """Work counted since the reader last yielded to the loop, which resets it."""
 
     def working(self) -> WorkSpan:
         """Return a context that counts its processor time as the connection's; it may not await."""
@@ -137,6 +139,7 @@ class LoopShare:
 
     def count_work(self, taken_s: float) -> None:
         """Count seconds of work as the connection's."""
+        self.unyielded_s += taken_s
         if self._bucket is not None:
             self._bucket.take_tokens(taken_s, _now())
 

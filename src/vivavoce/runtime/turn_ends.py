@@ -1,7 +1,8 @@
 """Turn ends: score whether a pause of the user ends the turn, and post the scores as events.
 
 A score that fails or comes too late is left out: the core then waits for silence alone, as it would
-without a turn model. A failing model is logged once, not at every pause.
+without a turn model. A failing model is logged once, not at every pause, and one that fails now and
+then at most once a minute.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 from vivavoce.core.effects import ScoreTurnEnd
@@ -29,6 +30,9 @@ SCORE_TIMEOUT_S = 1.0
 CALL_TIMEOUT_S = 5.0
 """Timeout of one call, after which its thread is replaced."""
 
+LOG_INTERVAL_S = 60.0
+"""Least time between two log lines about failures: under load, late scores come and go."""
+
 MAX_BATCH = 4
 """Pauses in one call, at most: Smart Turn takes 120 ms of CPU for each."""
 
@@ -37,7 +41,11 @@ class TurnScorer:
     """Turn model shared by all sessions of a profile; scores their pauses in batches."""
 
     def __init__(
-        self, model: TurnModel, timeout_s: float = SCORE_TIMEOUT_S, **options: Any
+        self,
+        model: TurnModel,
+        timeout_s: float = SCORE_TIMEOUT_S,
+        log_interval_s: float = LOG_INTERVAL_S,
+        **options: Any,
     ) -> None:
         inline = getattr(model, "inline", False)
         options.setdefault("inline_share", INLINE_SHARE if inline else 0.0)
@@ -47,6 +55,8 @@ class TurnScorer:
         )
         self._timeout_s = timeout_s
         self._failing = False
+        self._log_interval_s = log_interval_s
+        self._logged_at = -inf
 
     async def score(self, pause: TurnPause) -> float | None:
         """Return the probability that a pause ends its turn; `None` if the model fails or is late.
@@ -57,14 +67,18 @@ class TurnScorer:
             async with asyncio.timeout(self._timeout_s):
                 score = await self._batcher.submit(pause)
         except (EngineError, TimeoutError) as failure:
-            if not self._failing:
-                self._failing = True
-                log.error("turn model failed or is late: silence ends turns", exc_info=failure)
+            self._log_failure(failure)
             return None
         if self._failing:
             self._failing = False
             log.info("turn model works again")
         return score
+
+    def _log_failure(self, failure: Exception) -> None:
+        now = asyncio.get_running_loop().time()
+        if not self._failing and now - self._logged_at >= self._log_interval_s:
+            self._failing, self._logged_at = True, now
+            log.error("turn model failed or is late: silence ends turns", exc_info=failure)
 
     def close(self) -> None:
         """Accept no more pauses."""
