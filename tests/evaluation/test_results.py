@@ -81,6 +81,9 @@ def test_what_a_server_made_of_spoken_turns() -> None:
     [score] = dialogue_rows([quick, early], [stopped])
     assert score.value == pytest.approx((1 + 0.25 + 0.75) / 3)
     assert score.count == 3
+    talked_on = OverlapOutcome("wait", "interruptions", True, True, None)
+    [score] = dialogue_rows([quick, early], [stopped, talked_on])
+    assert score.value == pytest.approx((1 + 0.25 + 0.75 + 0) / 4)
 
 
 def test_a_report_is_json_with_the_published_figures_and_their_source() -> None:

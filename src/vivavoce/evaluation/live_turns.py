@@ -50,7 +50,8 @@ class HeardAnswer:
     complete_at: float | None = None
     words: str = ""
     late_bytes: int = 0
-    """Audio that came after `interrupted`."""
+    """Audio that came after `interrupted`, or after its `turnComplete` while the user still spoke:
+    messages of the wire do not say to which answer audio belongs."""
 
     def heard_s(self, until: float) -> float:
         """Return how long it has been heard at a time."""
@@ -65,6 +66,9 @@ class LiveTalk:
     microphone: PacedMicrophone
     answers: list[HeardAnswer] = field(default_factory=list)
     _open: HeardAnswer | None = None
+    _cut: HeardAnswer | None = None
+    _silence_until: float = 0.0
+    _spoken_until: float = 0.0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -80,7 +84,9 @@ class LiveTalk:
 
     def speak(self, clip: LabelledClip, delay_s: float = 0.0) -> SpokenUtterance:
         """Speak a clip `delay_s` from now."""
-        return self.microphone.speak_utterance(as_utterance(clip), delay_s)
+        spoken = self.microphone.speak_utterance(as_utterance(clip), delay_s)
+        self._spoken_until = spoken.end_at
+        return spoken
 
     async def wait_until(self, met: Callable[[], bool], deadline: float) -> bool:
         """Wait until `met` after a message or a moment; `False` if it is not by `deadline`."""
@@ -118,19 +124,25 @@ class LiveTalk:
                 if self._open is not None:
                     self._open.interrupted_at = now
                     self._open.plays_until = min(self._open.plays_until, now)
+                    self._cut = self._open
             case TurnCompleteMessage():
                 if self._open is not None:
                     self._open.complete_at = now
-                self._open = None
+                self._open, self._silence_until = None, 0.0
             case _:
                 pass
 
     def _note_audio(self, pcm: bytes, rate: int, now: float) -> None:
         if self._open is None:
+            if self._cut is not None and now < self._spoken_until:
+                self._cut.late_bytes += len(pcm)
+                return
+            plays_at = max(now, self._silence_until)
             lead_s = _silent_lead_s(pcm, rate)
             if lead_s is None:
+                self._silence_until = plays_at + pcm_seconds(pcm, rate)
                 return
-            self._open = HeardAnswer(now + lead_s, now)
+            self._open, self._cut = HeardAnswer(plays_at + lead_s, plays_at), None
             self.answers.append(self._open)
         if self._open.interrupted_at is not None:
             self._open.late_bytes += len(pcm)
@@ -249,6 +261,8 @@ async def overlap_answer(
     )
     spoke = answer.plays_until > onset
     stopped = answer.interrupted_at
+    if stopped is not None and stopped < onset:
+        stopped = None  # by something else
     reply_s = None
     if stopped is not None and kind.takes_floor:
         await talk.wait_until(lambda: len(talk.answers) > 1, end + wait_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum
+from math import inf
 from statistics import fmean
 from typing import Any
 
@@ -305,9 +306,9 @@ def dialogue_rows(
 ) -> Iterator[ReportRow]:
     """Yield EVA's score of turn taking, from dialogues and, where there are any, interruptions."""
     yielded = [
-        TimedTurn(None, yield_s=each.stopped_after_s)
+        TimedTurn(None, yield_s=inf if each.stopped_after_s is None else each.stopped_after_s)
         for each in overlaps
-        if each.takes_floor and each.stopped_after_s is not None
+        if each.takes_floor and each.spoke
     ]
     score = turn_taking_score([*(each.times for each in outcomes), *yielded])
     latencies = [each.latency_s for each in outcomes if each.latency_s is not None]
